@@ -1,0 +1,77 @@
+"""Derived names, label and annotation keys, fixed ports and paths: one place for each.
+
+Names are upstream's (contract §2.3, §5.2, §10.1, §10.2) unless a comment says why not.
+"""
+
+from typing import Final
+
+GROUP: Final = "serving.kserve.io"
+FIELD_MANAGER: Final = "shoal"
+
+# Labels and annotations.
+INFERENCE_SERVICE_LABEL: Final = "serving.kserve.io/inferenceservice"
+COMPONENT_LABEL: Final = "component"
+APP_LABEL: Final = "app"
+TRAINED_MODEL_PARENT_LABEL: Final = "inferenceservice"
+VISIBILITY_LABEL: Final = "networking.kserve.io/visibility"
+AUTOSCALER_CLASS_ANNOTATION: Final = "serving.kserve.io/autoscalerClass"
+DEPLOYMENT_MODE_ANNOTATION: Final = "serving.kserve.io/deploymentMode"
+STOP_ANNOTATION: Final = "serving.kserve.io/stop"
+STORAGE_SECRET_ANNOTATION: Final = "serving.kserve.io/storageSecretName"  # noqa: S105 - a key
+STORAGE_READ_ONLY_ANNOTATION: Final = "storage.kserve.io/readonly"
+AGENT_ANNOTATION: Final = "internal.serving.kserve.io/agent"
+CONFIG_VOLUME_ANNOTATION: Final = "internal.serving.kserve.io/configVolumeName"
+CONFIG_MOUNT_ANNOTATION: Final = "internal.serving.kserve.io/configMountPath"
+MODEL_DIR_ANNOTATION: Final = "internal.serving.kserve.io/modelDir"
+
+# Containers, volumes, ports, paths.
+PREDICTOR_CONTAINER: Final = "kserve-container"
+TRANSFORMER_CONTAINER: Final = "transformer-container"
+AGENT_CONTAINER: Final = "agent"
+MODEL_DIR_VOLUME: Final = "model-dir"
+MODEL_CONFIG_VOLUME: Final = "model-config"
+MODEL_STORE_VOLUME: Final = "model-store"
+AGENT_TOKEN_VOLUME: Final = "agent-token"  # noqa: S105 - a volume's name
+SERVICE_PORT: Final = 80
+DEFAULT_SERVER_PORT: Final = 8080
+AGENT_ADMIN_PORT: Final = 9082  # 9081 is upstream's port of the agent's data path
+AGENT_ADMIN_PORT_NAME: Final = "agent-admin"
+MODEL_DIR: Final = "/mnt/models"
+MODEL_STORE_DIR: Final = "/mnt/store"
+MODEL_CONFIG_DIR: Final = "/mnt/configs"
+MODELS_KEY: Final = "models.json"
+
+OPERATOR_CONFIG: Final = "inferenceservice-config"
+LEASE: Final = "shoal-operator"
+
+
+def predictor(inference_service: str, predictor_name: str = "") -> str:
+    """Name the predictor's Deployment, Service and HPA."""
+    if predictor_name:
+        return f"{inference_service}-{predictor_name}-predictor"
+    return f"{inference_service}-predictor"
+
+
+def app(component: str) -> str:
+    """Make the value of the `app` label, the pods' selector, of a component object."""
+    return f"isvc.{component}"
+
+
+def ingress(inference_service: str) -> str:
+    """Name the Ingress."""
+    return inference_service
+
+
+def entry_service(inference_service: str) -> str:
+    """Name the Service that answers for the InferenceService inside the cluster (W1.7)."""
+    return inference_service
+
+
+def model_config(inference_service: str, shard: int = 0) -> str:
+    """Name a ConfigMap that lists the models."""
+    return f"modelconfig-{inference_service}-{shard}"
+
+
+def agent_role(inference_service: str) -> str:
+    """Name the agent's Role and RoleBinding."""
+    return f"{inference_service}-agent"

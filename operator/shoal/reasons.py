@@ -1,0 +1,67 @@
+"""Condition types, condition reasons and event reasons, each word written once.
+
+Where upstream has a word for a thing (contract §2.17, §5.4), that word is used.
+"""
+
+from enum import StrEnum
+
+
+class Condition(StrEnum):
+    """Types of the conditions in the status of our resources."""
+
+    READY = "Ready"
+    PREDICTOR_READY = "PredictorReady"
+    INGRESS_READY = "IngressReady"
+    STOPPED = "Stopped"
+    FIELDS_HONOURED = "FieldsHonoured"
+    INFERENCE_SERVICE_READY = "InferenceServiceReady"
+    IS_MMS_PREDICTOR = "IsMMSPredictor"
+    MEMORY_RESOURCE_AVAILABLE = "MemoryResourceAvailable"
+    MODEL_LOADED = "ModelLoaded"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is; an event about it carries the same word."""
+
+    # InferenceService (contract §1.3, §2.10, §2.12, §2.17)
+    STOPPED = "Stopped"
+    RECONCILE_FAILED = "ReconcileFailed"
+    INVALID_SPEC = "InvalidSpec"
+    INVALID_PREDICTOR_SPEC = "InvalidPredictorSpec"
+    NOT_SUPPORTED = "NotSupported"
+    NOT_OWNED = "NotOwned"
+    DEPLOYMENT_NOT_CREATED = "DeploymentNotCreated"
+    PREDICTOR_INGRESS_NOT_CREATED = "PredictorIngressNotCreated"
+    INFERENCE_SERVICE_READY = "InferenceServiceReady"
+    INFERENCE_SERVICE_NOT_READY = "InferenceServiceNotReady"
+    NAME_TAKEN = "NameTaken"
+    CONFIG_INVALID = "ConfigInvalid"
+    CONFIG_APPLIED = "ConfigApplied"
+
+    # TrainedModel (contract §5.4)
+    INFERENCE_SERVICE_NOT_FOUND = "InferenceServiceNotFound"
+    IS_NOT_MMS_PREDICTOR = "IsNotMMSPredictor"
+    MEMORY_RESOURCE_NOT_AVAILABLE = "MemoryResourceNotAvailable"
+    NOT_ADMITTED = "NotAdmitted"
+    LOADED = "Loaded"
+    MODEL_NOT_LOADED = "ModelNotLoaded"
+    NO_READY_REPLICA = "NoReadyReplica"
+    AGENT_UNREACHABLE = "AgentUnreachable"
+
+    # One model on one replica, as its agent says (also condition reasons)
+    PENDING = "Pending"
+    DOWNLOADING = "Downloading"
+    LOADING = "Loading"
+    SERVER_UNAVAILABLE = "ServerUnavailable"
+    STORAGE_UNAVAILABLE = "StorageUnavailable"
+    CREDENTIALS_REFUSED = "CredentialsRefused"
+    CREDENTIALS_NOT_FOUND = "CredentialsNotFound"
+    MODEL_NOT_FOUND = "ModelNotFound"
+    INVALID_STORAGE_URI = "InvalidStorageUri"
+    INVALID_ARTIFACT = "InvalidArtifact"
+    STORE_FULL = "StoreFull"
+    DOWNLOAD_FAILED = "DownloadFailed"
+    MODEL_LOAD_FAILED = "ModelLoadFailed"
+
+    # InferenceService.status.modelStatus (contract §1.3)
+    RUNTIME_UNHEALTHY = "RuntimeUnhealthy"
