@@ -1,0 +1,43 @@
+"""Log records as one JSON object a line, with level and time, for the operator and the agent.
+
+Keys that a call passes in `extra` (such as `model`, or `namespace` and `name`) become keys of
+the object. `__main__` installs the handler once.
+"""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+# What logging itself puts on every record; anything else came from `extra`.
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: level, time (RFC 3339, UTC), logger, message, then the extras."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Make the line of a record."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line: dict[str, object] = {
+            "level": record.levelname.lower(),
+            "time": time.replace("+00:00", "Z"),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {key: value for key, value in vars(record).items() if key not in _OWN}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def install(level: str, stream: TextIO | None = None) -> None:
+    """Send every record from `level` on to standard output, as JSON.
+
+    Raises:
+        ValueError: `level` is no level.
+    """
+    handler = logging.StreamHandler(stream or sys.stdout)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)

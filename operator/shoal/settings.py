@@ -1,0 +1,103 @@
+"""What a process is told from outside: the one reader of the environment's words.
+
+`__main__` passes `os.environ` in; everything else receives a frozen object.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shoal import names
+
+_TOKEN_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+
+
+class SettingsError(ValueError):
+    """Which variable is missing or wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """What one agent works on. Durations are seconds."""
+
+    namespace: str
+    pod_name: str
+    inference_service: str
+    model_config: str
+    service_account: str
+    storage_secret: str
+    config_dir: str
+    model_dir: str
+    store_dir: str
+    server_url: str
+    admin_host: str
+    admin_port: int
+    api_url: str
+    token_dir: str
+    server_check_seconds: float
+    first_set_seconds: float
+    load_seconds: float
+    fetch_concurrency: int
+    load_concurrency: int
+    log_level: str
+    environ: Mapping[str, str] = field(repr=False)  # may hold credentials
+
+    @classmethod
+    def parse(cls, environ: Mapping[str, str]) -> "AgentSettings":
+        """Read the variables.
+
+        Raises:
+            SettingsError: it names the variable.
+        """
+        service = _required(environ, "SHOAL_INFERENCE_SERVICE")
+        return cls(
+            namespace=_required(environ, "SHOAL_NAMESPACE"),
+            pod_name=environ.get("SHOAL_POD_NAME", ""),
+            inference_service=service,
+            model_config=environ.get("SHOAL_MODEL_CONFIG", "") or names.model_config(service),
+            service_account=environ.get("SHOAL_SERVICE_ACCOUNT", "") or "default",
+            storage_secret=environ.get("SHOAL_STORAGE_SECRET", ""),
+            config_dir=environ.get("SHOAL_CONFIG_DIR", names.MODEL_CONFIG_DIR),
+            model_dir=environ.get("SHOAL_MODEL_DIR", names.MODEL_DIR),
+            store_dir=environ.get("SHOAL_STORE_DIR", names.MODEL_STORE_DIR),
+            server_url=environ.get("SHOAL_SERVER_URL", "http://127.0.0.1:8080").rstrip("/"),
+            admin_host=environ.get("SHOAL_ADMIN_HOST", "0.0.0.0"),  # noqa: S104 - probes come in
+            admin_port=int(_number(environ, "SHOAL_ADMIN_PORT", names.AGENT_ADMIN_PORT)),
+            api_url=_api_url(environ),
+            token_dir=environ.get("SHOAL_TOKEN_DIR", _TOKEN_DIR),
+            server_check_seconds=_number(environ, "SHOAL_SERVER_CHECK_SECONDS", 1),
+            first_set_seconds=_number(environ, "SHOAL_FIRST_SET_SECONDS", 30),
+            load_seconds=_number(environ, "SHOAL_LOAD_SECONDS", 300),
+            fetch_concurrency=int(_number(environ, "SHOAL_FETCH_CONCURRENCY", 4)),
+            load_concurrency=int(_number(environ, "SHOAL_LOAD_CONCURRENCY", 4)),
+            log_level=environ.get("SHOAL_LOG_LEVEL", "INFO").upper(),
+            environ=dict(environ),
+        )
+
+
+def _required(environ: Mapping[str, str], key: str) -> str:
+    value = environ.get(key, "")
+    if not value:
+        raise SettingsError(f"{key}: must be set")
+    return value
+
+
+def _number(environ: Mapping[str, str], key: str, default: float) -> float:
+    text = environ.get(key, "")
+    try:
+        value = float(text or default)
+    except ValueError as error:
+        raise SettingsError(f"{key}: {text!r} is no number") from error
+    if value <= 0:
+        raise SettingsError(f"{key}: must be greater than 0")
+    return value
+
+
+def _api_url(environ: Mapping[str, str]) -> str:
+    if url := environ.get("SHOAL_API_URL", ""):
+        return url.rstrip("/")
+    host = environ.get("KUBERNETES_SERVICE_HOST", "")
+    if not host:
+        return "https://kubernetes.default.svc"
+    if ":" in host:
+        host = f"[{host}]"
+    return f"https://{host}:{environ.get('KUBERNETES_SERVICE_PORT', '443')}"
