@@ -1,0 +1,1 @@
+"""How a Kubernetes cluster is had on a machine without one: bring-up, images, teardown."""

@@ -1,0 +1,34 @@
+"""Where things are kept outside the checkout; ``SHOAL_HOME`` moves all of it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent.parent
+
+
+def home() -> Path:
+    """Return the folder of caches and state, ``~/.cache/shoal`` unless SHOAL_HOME names another."""
+    return Path(os.environ.get("SHOAL_HOME") or Path.home() / ".cache" / "shoal").resolve()
+
+
+def binaries() -> Path:
+    """Return the flat folder of links to every program that was built."""
+    return home() / "bin"
+
+
+def cluster() -> Path:
+    """Return the folder of the running cluster's state; ``down.py`` removes it."""
+    return home() / "cluster"
+
+
+@contextmanager
+def lock(name: str) -> Iterator[None]:
+    """Let one process at a time do this, on the whole machine; others wait."""
+    home().mkdir(parents=True, exist_ok=True)
+    with (home() / f"{name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

