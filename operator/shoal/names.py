@@ -7,6 +7,8 @@ from typing import Final
 
 GROUP: Final = "serving.kserve.io"
 FIELD_MANAGER: Final = "shoal"
+INFERENCE_SERVICE_VERSION: Final = "serving.kserve.io/v1beta1"
+INFERENCE_SERVICE_KIND: Final = "InferenceService"
 
 # Labels and annotations.
 INFERENCE_SERVICE_LABEL: Final = "serving.kserve.io/inferenceservice"
@@ -65,6 +67,11 @@ def ingress(inference_service: str) -> str:
 def entry_service(inference_service: str) -> str:
     """Name the Service that answers for the InferenceService inside the cluster (W1.7)."""
     return inference_service
+
+
+def service_port(number: int) -> str:
+    """Name a port that the user left without a name, where a Service needs one."""
+    return f"port-{number}"
 
 
 def model_config(inference_service: str, shard: int = 0) -> str:
