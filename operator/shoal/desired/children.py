@@ -1,0 +1,51 @@
+"""All children of one InferenceService, in the order in which they are applied.
+
+```
+ ConfigMap, Role, RoleBinding   host only; first, so that a starting agent finds them
+ Service(s), Deployment, HPA    the predictor
+ Ingress                        last
+```
+"""
+
+from typing import Any
+
+from shoal import names
+from shoal.api.inferenceservices import InferenceService
+from shoal.desired import (
+    autoscalers,
+    configmaps,
+    deployments,
+    ingresses,
+    roles,
+    services,
+)
+from shoal.desired.wanted import Wanted
+
+
+def make(wanted: Wanted) -> list[dict[str, Any]]:
+    """Make every child, whole; none while the service is stopped (contract §2.12).
+
+    Of a stopped service the caller deletes the children but the ConfigMap, so that it comes
+    back with the models it had.
+
+    Raises:
+        StalledError: the spec or the config allows no child; its message names the field.
+    """
+    if is_stopped(wanted.service):
+        return []
+    children = [configmaps.make(wanted), roles.make(wanted), roles.make_binding(wanted)]
+    made = children if wanted.is_host else []
+    made.append(services.make(wanted))
+    if wanted.entry_service:
+        made.append(services.make_entry(wanted))
+    made.append(deployments.make(wanted))
+    if autoscalers.class_of(wanted) == autoscalers.HPA:
+        made.append(autoscalers.make(wanted))
+    if ingresses.is_wanted(wanted):
+        made.append(ingresses.make(wanted))
+    return made
+
+
+def is_stopped(service: InferenceService) -> bool:
+    """Tell whether the user stopped the service; the case of the value does not matter."""
+    return service.metadata.annotations.get(names.STOP_ANNOTATION, "").lower() == "true"

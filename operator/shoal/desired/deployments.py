@@ -1,0 +1,79 @@
+"""The predictor's Deployment (contract §2.4, §2.5), composed from containers and sidecars."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from shoal.desired import autoscalers, containers, metadata, sidecars
+from shoal.desired.wanted import Wanted
+
+_POD_DEFAULTS: Final[Mapping[str, Any]] = {
+    "dnsPolicy": "ClusterFirst",
+    "restartPolicy": "Always",
+    "terminationGracePeriodSeconds": 30,
+    "schedulerName": "default-scheduler",
+    "securityContext": {},
+}
+_SHARE: Final = "25%"
+
+
+def make(wanted: Wanted) -> dict[str, Any]:
+    """Make the Deployment.
+
+    The pod template depends on the spec, the config and being a host alone: models come and
+    go without a pod being rolled.
+
+    Raises:
+        StalledError: the containers are unfit, or the autoscaler class is unknown.
+    """
+    labels = metadata.component_labels(wanted)
+    annotations = metadata.component_annotations(wanted)
+    template = {"labels": labels} | ({"annotations": annotations} if annotations else {})
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata.make(
+            wanted, wanted.predictor, labels=labels, annotations=annotations
+        ),
+        "spec": {
+            **_replicas(wanted),
+            "selector": {"matchLabels": metadata.selector(wanted)},
+            "strategy": _strategy(wanted),
+            "revisionHistoryLimit": 10,
+            "progressDeadlineSeconds": 600,
+            "template": {"metadata": template, "spec": _pod(wanted)},
+        },
+    }
+
+
+def _pod(wanted: Wanted) -> dict[str, Any]:
+    pod = {
+        **_POD_DEFAULTS,
+        **wanted.service.spec.predictor.pod,
+        "containers": containers.make(wanted.service, wanted.config),
+    }
+    return sidecars.inject(wanted, pod) if wanted.is_host else pod
+
+
+def _replicas(wanted: Wanted) -> dict[str, int]:
+    """An autoscaler, ours or theirs, owns the number unless the class is `none`."""
+    replicas = wanted.service.spec.predictor.min_replicas
+    if replicas is None or autoscalers.class_of(wanted) != autoscalers.NONE:
+        return {}
+    return {"replicas": replicas}
+
+
+def _strategy(wanted: Wanted) -> Mapping[str, Any]:
+    given: Mapping[str, Any] | None = wanted.service.spec.predictor.deployment_strategy
+    if given:
+        return given
+    deploy = wanted.config.deploy
+    rolling = {
+        "maxSurge": _int_or_share(deploy.max_surge or _SHARE),
+        "maxUnavailable": _int_or_share(deploy.max_unavailable or _SHARE),
+    }
+    return {"type": "RollingUpdate", "rollingUpdate": rolling}
+
+
+def _int_or_share(text: str) -> int | str:
+    """The API server wants a number as a number; upstream's is always a string (C29)."""
+    return int(text) if text.isdecimal() else text

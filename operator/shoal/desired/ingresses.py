@@ -1,0 +1,54 @@
+"""The Ingress of an InferenceService (contract §2.8.1)."""
+
+from typing import Any, Final
+
+from shoal import names
+from shoal.desired import metadata, urls
+from shoal.desired.wanted import Wanted
+
+_CLUSTER_LOCAL: Final = "cluster-local"
+_LOCAL_DOMAIN: Final = "svc.cluster.local"
+
+
+def is_wanted(wanted: Wanted) -> bool:
+    """Tell whether the service is to be reachable from outside."""
+    ingress = wanted.config.ingress
+    return not (
+        ingress.disable_ingress_creation
+        or ingress.ingress_domain == _LOCAL_DOMAIN
+        or wanted.service.metadata.labels.get(names.VISIBILITY_LABEL) == _CLUSTER_LOCAL
+    )
+
+
+def make(wanted: Wanted) -> dict[str, Any]:
+    """Make the Ingress: the service's host and the predictor's, both to the predictor.
+
+    Without a class of its own the cluster's default class takes it.
+
+    Raises:
+        StalledError: the domain template gives no host name.
+    """
+    class_name = wanted.config.ingress.ingress_class_name
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": metadata.make(
+            wanted,
+            names.ingress(wanted.name),
+            labels=metadata.object_labels(wanted),
+            annotations=metadata.object_annotations(wanted),
+        ),
+        "spec": {
+            **({"ingressClassName": class_name} if class_name else {}),
+            "rules": [_rule(wanted, name) for name in (wanted.name, wanted.predictor)],
+        },
+    }
+
+
+def _rule(wanted: Wanted, name: str) -> dict[str, Any]:
+    backend = {"service": {"name": wanted.predictor, "port": {"number": names.SERVICE_PORT}}}
+    path = {"path": "/", "pathType": "Prefix", "backend": backend}
+    return {
+        "host": urls.host(wanted.config, name, wanted.service),
+        "http": {"paths": [path]},
+    }

@@ -1,0 +1,100 @@
+"""Labels, annotations and owner of the children (contract §2.3, §10.5).
+
+Used by every module that makes a child. The component's labels and annotations are on its
+Deployment, pods, Service and HPA alike, because others select and configure by them.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from shoal import names
+from shoal.desired.wanted import Wanted
+
+_PREDICTOR: Final = "predictor"
+
+# Always in force, whatever the config says (upstream forgets them without its key: C32).
+DISALLOWED_ANNOTATIONS: Final = frozenset(
+    {
+        "autoscaling.knative.dev/min-scale",
+        "autoscaling.knative.dev/max-scale",
+        "internal.serving.kserve.io/storage-initializer-sourceuri",
+        "kubectl.kubernetes.io/last-applied-configuration",
+        "modelFormat",
+    }
+)
+
+
+def make(
+    wanted: Wanted, name: str, *, labels: Mapping[str, str], annotations: Mapping[str, str]
+) -> dict[str, Any]:
+    """Make the metadata of a child; without annotations the key is left out."""
+    metadata = {
+        "name": name,
+        "namespace": wanted.namespace,
+        "labels": dict(labels),
+        "ownerReferences": [_owner(wanted)],
+    }
+    return metadata | ({"annotations": dict(annotations)} if annotations else {})
+
+
+def object_labels(wanted: Wanted) -> dict[str, str]:
+    """Make the labels of a child that belongs to no component."""
+    return {**wanted.service.metadata.labels, names.INFERENCE_SERVICE_LABEL: wanted.name}
+
+
+def component_labels(wanted: Wanted) -> dict[str, str]:
+    """Make the labels of the predictor's objects and pods; later ones win."""
+    return {
+        **wanted.service.metadata.labels,
+        **wanted.service.spec.predictor.labels,
+        names.INFERENCE_SERVICE_LABEL: wanted.name,
+        names.COMPONENT_LABEL: _PREDICTOR,
+        **selector(wanted),
+    }
+
+
+def selector(wanted: Wanted) -> dict[str, str]:
+    """Make the selector of the predictor's pods; it can never change."""
+    return {names.APP_LABEL: names.app(wanted.predictor)}
+
+
+def object_annotations(wanted: Wanted) -> dict[str, str]:
+    """Copy the InferenceService's annotations, without the disallowed ones."""
+    return _allowed(wanted, wanted.service.metadata.annotations)
+
+
+def component_annotations(wanted: Wanted) -> dict[str, str]:
+    """Make the annotations of the predictor's objects and pods; later ones win."""
+    return {
+        **object_annotations(wanted),
+        **_agent(wanted),
+        **_allowed(wanted, wanted.service.spec.predictor.annotations),
+    }
+
+
+def _allowed(wanted: Wanted, annotations: Mapping[str, str]) -> dict[str, str]:
+    configured = wanted.config.inference_service.service_annotation_disallowed_list
+    disallowed = DISALLOWED_ANNOTATIONS.union(configured)
+    return {key: value for key, value in annotations.items() if key not in disallowed}
+
+
+def _agent(wanted: Wanted) -> dict[str, str]:
+    if not wanted.is_host:
+        return {}
+    return {
+        names.AGENT_ANNOTATION: "true",
+        names.CONFIG_VOLUME_ANNOTATION: names.model_config(wanted.name),
+        names.CONFIG_MOUNT_ANNOTATION: names.MODEL_CONFIG_DIR,
+        names.MODEL_DIR_ANNOTATION: names.MODEL_DIR,
+    }
+
+
+def _owner(wanted: Wanted) -> dict[str, Any]:
+    return {
+        "apiVersion": names.INFERENCE_SERVICE_VERSION,
+        "kind": names.INFERENCE_SERVICE_KIND,
+        "name": wanted.name,
+        "uid": wanted.service.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }

@@ -1,0 +1,68 @@
+"""What the agent may read: its ConfigMap, its ServiceAccount, and named Secrets.
+
+The operator can grant only what it holds itself, so nothing here is wider than a `get` on
+Secrets by name and a watch on one ConfigMap.
+"""
+
+from typing import Any
+
+from shoal import names
+from shoal.desired import metadata
+from shoal.desired.wanted import Wanted
+
+_GROUP = "rbac.authorization.k8s.io"
+
+
+def make(wanted: Wanted) -> dict[str, Any]:
+    """Make the Role of the agents of one service."""
+    rules = [
+        _rule("configmaps", [names.model_config(wanted.name)], ["get", "list", "watch"]),
+        _rule("serviceaccounts", [wanted.service.spec.predictor.service_account_name], ["get"]),
+    ]
+    secrets = sorted({*wanted.secrets, storage_secret(wanted)} - {""})
+    if secrets:
+        rules.append(_rule("secrets", secrets, ["get"]))
+    return {**_object(wanted, "Role"), "rules": rules}
+
+
+def make_binding(wanted: Wanted) -> dict[str, Any]:
+    """Bind the Role to the pods' ServiceAccount."""
+    return {
+        **_object(wanted, "RoleBinding"),
+        "roleRef": {"apiGroup": _GROUP, "kind": "Role", "name": names.agent_role(wanted.name)},
+        "subjects": [
+            {
+                "kind": "ServiceAccount",
+                "name": wanted.service.spec.predictor.service_account_name,
+                "namespace": wanted.namespace,
+            }
+        ],
+    }
+
+
+def storage_secret(wanted: Wanted) -> str:
+    """Read the Secret that an annotation of the service or its predictor names; "" is none."""
+    annotations = metadata.component_annotations(wanted)
+    return annotations.get(names.STORAGE_SECRET_ANNOTATION, "")
+
+
+def _object(wanted: Wanted, kind: str) -> dict[str, Any]:
+    return {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": kind,
+        "metadata": metadata.make(
+            wanted,
+            names.agent_role(wanted.name),
+            labels=metadata.object_labels(wanted),
+            annotations={},
+        ),
+    }
+
+
+def _rule(resource: str, resource_names: list[str], verbs: list[str]) -> dict[str, Any]:
+    return {
+        "apiGroups": [""],
+        "resources": [resource],
+        "resourceNames": resource_names,
+        "verbs": verbs,
+    }

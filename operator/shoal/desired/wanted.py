@@ -1,0 +1,39 @@
+"""What one reconcile knows when it builds the children; made by `reconcile`, read here."""
+
+from dataclasses import dataclass
+
+from shoal import modelconfig, names
+from shoal.api.inferenceservices import InferenceService
+from shoal.api.settings import ServingConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One InferenceService with all that its children are made of.
+
+    `models` are the admitted ones; `is_host` tells whether the predictor gets an agent
+    (`hosts.is_host`); `secrets` are the names that the pod's ServiceAccount lists;
+    `entry_service` is False where somebody else has a Service of the InferenceService's name.
+    """
+
+    service: InferenceService
+    config: ServingConfig
+    models: tuple[modelconfig.Model, ...] = ()
+    is_host: bool = False
+    secrets: tuple[str, ...] = ()
+    entry_service: bool = True
+
+    @property
+    def name(self) -> str:
+        """The InferenceService's name."""
+        return self.service.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the InferenceService and of all its children."""
+        return self.service.metadata.namespace
+
+    @property
+    def predictor(self) -> str:
+        """The name that the predictor's Deployment, Service and HPA share."""
+        return names.predictor(self.name, self.service.spec.predictor.name)

@@ -1,0 +1,161 @@
+"""The status of an InferenceService, whole (contract §1.3, §2.9 to §2.12).
+
+The Ingress is made at once, and IngressReady tells whether it exists as wanted; upstream
+makes it, and says so, only after the predictor was ready once. Ready is the same either way,
+because it depends on both.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from shoal import reasons
+from shoal.api.inferenceservices import InferenceService
+from shoal.errors import ReconcileError, StalledError
+from shoal.reasons import Reason
+from shoal.status import conditions, modelstatuses
+from shoal.status.conditions import FALSE, INFO, TRUE, UNKNOWN, Condition
+
+_STANDARD: Final = "Standard"
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was observed after the children were applied.
+
+    `deployment` is None where there is none. `has_ingress` is True when the Ingress exists as
+    wanted, or none is wanted. `models` counts the TrainedModels that name the service (all,
+    loaded); None where it takes none. `ignored` are paths of accepted fields that have no
+    effect. `error` is why the spec could not be acted on. URLs are empty where unknown.
+    """
+
+    deployment: Json | None = None
+    pods: Sequence[Json] = ()
+    has_ingress: bool = False
+    models: tuple[int, int] | None = None
+    stopped: bool = False
+    error: ReconcileError | None = None
+    ignored: Sequence[str] = ()
+    url: str = ""
+    address: str = ""
+    predictor_url: str = ""
+
+
+def compute(
+    service: InferenceService, facts: Facts, *, old: Json, now: datetime
+) -> dict[str, Any]:
+    """Compute the status; `old` gives the times of what did not change."""
+    found = _stopped() if facts.stopped else _running(facts)
+    generation = service.metadata.generation
+    status = {
+        "observedGeneration": generation,
+        "conditions": conditions.merge(
+            old.get("conditions") or (), found, generation=generation, now=now
+        ),
+        "deploymentMode": _STANDARD,
+    }
+    if facts.models is not None:
+        total, loaded = facts.models
+        status["models"] = {"total": total, "loaded": loaded, "summary": f"{loaded}/{total}"}
+    return status if facts.stopped else status | _addresses(facts, old) | _model_status(facts)
+
+
+def _stopped() -> list[Condition]:
+    kinds = reasons.Condition
+    message = "The service is stopped by its annotation serving.kserve.io/stop."
+    dependents = [
+        Condition(kind, FALSE, Reason.STOPPED, message)
+        for kind in (kinds.PREDICTOR_READY, kinds.INGRESS_READY)
+    ]
+    stopped = Condition(kinds.STOPPED, TRUE, severity=INFO)
+    return [conditions.ready(dependents), *dependents, stopped]
+
+
+def _running(facts: Facts) -> list[Condition]:
+    dependents = [_predictor(facts), _ingress(facts)]
+    return [
+        conditions.ready(dependents),
+        *dependents,
+        Condition(reasons.Condition.STOPPED, FALSE, severity=INFO),
+        _honoured(facts.ignored),
+    ]
+
+
+def _honoured(ignored: Sequence[str]) -> Condition:
+    kind = reasons.Condition.FIELDS_HONOURED
+    if not ignored:
+        return Condition(kind, TRUE, severity=INFO)
+    message = f"Accepted, but without effect: {', '.join(ignored)}."
+    return Condition(kind, FALSE, Reason.FIELDS_IGNORED, message, INFO)
+
+
+def _ingress(facts: Facts) -> Condition:
+    kind = reasons.Condition.INGRESS_READY
+    if facts.has_ingress:
+        return Condition(kind, TRUE)
+    message = "The Ingress does not exist yet."
+    return Condition(kind, FALSE, Reason.PREDICTOR_INGRESS_NOT_CREATED, message)
+
+
+def _predictor(facts: Facts) -> Condition:
+    kind = reasons.Condition.PREDICTOR_READY
+    if facts.error is not None:
+        return Condition(kind, FALSE, facts.error.reason, facts.error.message)
+    if facts.deployment is None:
+        message = "The predictor's Deployment does not exist yet."
+        return Condition(kind, FALSE, Reason.DEPLOYMENT_NOT_CREATED, message)
+    rows = (facts.deployment.get("status") or {}).get("conditions") or ()
+    by_type = {row["type"]: row for row in rows}
+    for type_, matches, status in _TABLE:
+        row = by_type.get(type_)
+        if row is not None and matches(row):
+            return Condition(kind, status, row.get("reason", ""), row.get("message", ""))
+    message = "The Deployment controller has not begun yet."
+    return Condition(kind, FALSE, Reason.DEPLOYMENT_PENDING, message)
+
+
+def _is_deployed(row: Json) -> bool:
+    return bool(row["status"] == "True" and row.get("reason") == "NewReplicaSetAvailable")
+
+
+def _is(status: str) -> Callable[[Json], bool]:
+    return lambda row: bool(row["status"] == status)
+
+
+# Contract §2.10, read from its last row to its first: the first match here is what wins there.
+# Of the rows that give False, the one that says most comes first.
+_TABLE: Final[Sequence[tuple[str, Callable[[Json], bool], str]]] = (
+    ("ReplicaFailure", _is("True"), FALSE),
+    ("Progressing", lambda row: bool(row["status"] == "False" and row.get("message")), FALSE),
+    ("Available", _is("False"), FALSE),
+    ("Progressing", _is_deployed, TRUE),
+    ("Available", _is("True"), TRUE),
+    ("Progressing", _is("True"), UNKNOWN),
+)
+
+
+def _addresses(facts: Facts, old: Json) -> dict[str, Any]:
+    """Once known an address stays, also while the spec is refused (contract §2.9)."""
+    made: dict[str, Any] = {}
+    url = facts.url or old.get("url")
+    if url:
+        made["url"] = url
+    address = {"url": facts.address} if facts.address else old.get("address")
+    if address:
+        made["address"] = address
+    components = old.get("components")
+    if facts.predictor_url and _predictor(facts).status == TRUE:
+        components = {"predictor": {"url": facts.predictor_url}}
+    if components:
+        made["components"] = components
+    return made
+
+
+def _model_status(facts: Facts) -> dict[str, Any]:
+    dependents = [_predictor(facts), _ingress(facts)]
+    error = facts.error if isinstance(facts.error, StalledError) else None
+    is_ready = conditions.ready(dependents).status == TRUE
+    return {"modelStatus": modelstatuses.compute(facts.pods, is_ready=is_ready, error=error)}

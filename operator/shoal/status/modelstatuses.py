@@ -1,0 +1,144 @@
+"""`status.modelStatus` of an InferenceService, from all of its pods (contract §2.11, C7).
+
+```
+ a refused spec            InvalidSpec          target FailedToLoad
+ a container failed        BlockedByFailedLoad  target FailedToLoad, lastFailureInfo
+ the service is ready      UpToDate             target Loaded
+ an init container runs    InProgress           target Loading
+ else                      InProgress           target Pending
+```
+
+Unlike upstream it looks at every pod, knows OOMKilled, counts failed copies, and forgets a
+failure once its container is ready again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from shoal import names
+from shoal.errors import StalledError
+from shoal.reasons import Reason
+
+_LOADED: Final = "Loaded"
+_LOADING: Final = "Loading"
+_PENDING: Final = "Pending"
+_FAILED: Final = "FailedToLoad"
+_OOM: Final = "OOMKilled"
+_MAX_MESSAGE: Final = 1024
+_WAITS_IN_VAIN: Final = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    }
+)
+
+Json = Mapping[str, Any]
+
+
+def compute(
+    pods: Iterable[Json], *, is_ready: bool, error: StalledError | None = None
+) -> dict[str, Any]:
+    """Compute it from the predictor's pods, as the API server has them."""
+    staying = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    ordered = sorted(staying, key=lambda pod: str(pod["metadata"]["name"]))
+    # The newest pod's failure is told, as in upstream.
+    ordered.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True)
+    failures = [failure for failure in map(_failure, ordered) if failure]
+    ready = sum(_is_ready(pod) for pod in ordered)
+    target, transition = _states(ordered, failures, is_ready=is_ready)
+    info: Json | None = failures[0] if failures else None
+    if error is not None:
+        target, transition = _FAILED, "InvalidSpec"
+        info = {"reason": str(Reason.INVALID_PREDICTOR_SPEC), "message": error.message}
+    return {
+        "transitionStatus": transition,
+        "states": {
+            "activeModelState": _LOADED if ready else _PENDING,
+            "targetModelState": target,
+        },
+        "copies": {"totalCopies": ready, "failedCopies": len(failures)},
+        **({"lastFailureInfo": info} if info else {}),
+    }
+
+
+def _states(pods: Sequence[Json], failures: Sequence[Json], *, is_ready: bool) -> tuple[str, str]:
+    if failures:
+        return _FAILED, "BlockedByFailedLoad"
+    if is_ready:
+        return _LOADED, "UpToDate"
+    return _LOADING if any(map(_is_initialising, pods)) else _PENDING, "InProgress"
+
+
+def _is_ready(pod: Json) -> bool:
+    return any(
+        one["type"] == "Ready" and one["status"] == "True"
+        for one in _status(pod).get("conditions") or ()
+    )
+
+
+def _is_initialising(pod: Json) -> bool:
+    rows = _status(pod).get("initContainerStatuses") or ()
+    return any("running" in (row.get("state") or {}) and not row.get("ready") for row in rows)
+
+
+def _status(pod: Json) -> Json:
+    status: Json = pod.get("status") or {}
+    return status
+
+
+def _failure(pod: Json) -> dict[str, Any] | None:
+    """Describe the first container that failed and is not ready again."""
+    status = _status(pod)
+    for field in ("initContainerStatuses", "containerStatuses"):
+        for row in status.get(field) or ():
+            if row.get("ready"):
+                continue
+            found = _ended(row) or _stuck(row)
+            if found:
+                return {"location": pod["metadata"]["name"], **found}
+    return None
+
+
+def _ended(row: Json) -> dict[str, Any] | None:
+    """Tell how the container ended: it is down, or it is up again but not ready yet."""
+    state, last = row.get("state") or {}, row.get("lastState") or {}
+    end = state.get("terminated") or last.get("terminated") or {}
+    code = end.get("exitCode", 0)
+    if code == 0:
+        return None
+    cause = end.get("reason") or "Error"
+    advice = "; it needs a higher memory limit" if cause == _OOM else ""
+    said = f": {end['message'].strip()}" if end.get("message") else ""
+    message = f'Container "{row["name"]}" ended with exit code {code} ({cause}){advice}{said}'
+    return {
+        "reason": str(_reason(row)),
+        "message": message[:_MAX_MESSAGE],
+        "exitCode": code,
+        **({"time": end["finishedAt"]} if end.get("finishedAt") else {}),
+    }
+
+
+def _stuck(row: Json) -> dict[str, Any] | None:
+    """Tell why the container cannot start, or keeps stopping without having said why."""
+    waiting = (row.get("state") or {}).get("waiting") or {}
+    cause = waiting.get("reason", "")
+    if cause == "CrashLoopBackOff":
+        message = f'Container "{row["name"]}" stops again and again; see its log.'
+    elif cause in _WAITS_IN_VAIN:
+        said = waiting.get("message") or "see the pod's events"
+        message = f'Container "{row["name"]}" cannot start ({cause}): {said}'
+    else:
+        return None
+    return {"reason": str(_reason(row)), "message": message[:_MAX_MESSAGE]}
+
+
+def _reason(row: Json) -> Reason:
+    """An agent that fails loads nothing, but it is no model that failed."""
+    if row["name"] == names.AGENT_CONTAINER:
+        return Reason.RUNTIME_UNHEALTHY
+    return Reason.MODEL_LOAD_FAILED
