@@ -1,0 +1,236 @@
+"""InferenceService (contract §1.2, §6.2): a model server, and how it is scaled and reached."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import ConfigDict, Field
+
+from shoal import names
+from shoal.api import isvcrules, podspecs
+from shoal.api.components import ModelStorageSpec, PodComponent, StringMap
+from shoal.api.fields import Fields, Int32, invalid, rules, validate
+from shoal.api.meta import Metadata
+from shoal.api.predictors import Predictor
+
+AUTOSCALER_CLASSES: Final = ("hpa", "external", "keda", "none")
+
+
+class Transformer(PodComponent):
+    """A server in front of the predictor that changes requests and responses."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            podspecs.INLINE: podspecs.COMPONENT_POD,
+            **rules(*isvcrules.TRANSFORMER),
+        }
+    )
+
+
+class ArtExplainer(Fields):
+    """The explainer of the Adversarial Robustness Toolbox."""
+
+    model_config = ConfigDict(
+        extra="allow", json_schema_extra={podspecs.INLINE: podspecs.CONTAINER}
+    )
+
+    type: str | None = None
+    """Kind of the explainer, such as SquareAttack."""
+
+    storage_uri: str | None = None
+    """Where its files are."""
+
+    runtime_version: str | None = None
+    """Tag of its image."""
+
+    config: StringMap | None = None
+    """Its arguments."""
+
+    storage: ModelStorageSpec | None = None
+    """A place of an object store, by key of the storage Secret."""
+
+
+class Explainer(PodComponent):
+    """A server that explains predictions. Either `art` or own `containers`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            podspecs.INLINE: podspecs.COMPONENT_POD,
+            **rules(*isvcrules.EXPLAINER),
+        }
+    )
+
+    art: ArtExplainer | None = None
+    """The explainer of the Adversarial Robustness Toolbox."""
+
+
+class Canary(Fields):
+    """Another version of the predictor beside the stable one."""
+
+    predictor: Predictor
+    """What differs from the stable predictor; its name is part of its objects' names."""
+
+    traffic_percent: Int32
+    """Percent of the requests that it gets."""
+
+
+class Spec(Fields):
+    """The components of the service."""
+
+    model_config = ConfigDict(json_schema_extra=rules(*isvcrules.SPEC))
+
+    predictor: Predictor
+    """The model server. Exactly one of a framework, model and own containers."""
+
+    transformer: Transformer | None = None
+    """A server in front of the predictor that changes requests and responses."""
+
+    explainer: Explainer | None = None
+    """A server that explains predictions."""
+
+    canary: (
+        Annotated[list[Canary], Field(max_length=isvcrules.MAX_CANARIES), *isvcrules.CANARIES]
+        | None
+    ) = None
+    """Other versions of the predictor beside the stable one, each with its share of requests."""
+
+
+class Root(Fields):
+    """A model server on plain Kubernetes: its Deployment, Service, autoscaling and URL.
+
+    Many TrainedModels can share it.
+    """
+
+    model_config = ConfigDict(json_schema_extra=rules(*isvcrules.ROOT))
+
+    spec: Spec
+    """What is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceService:
+    """A stored InferenceService, valid by itself."""
+
+    metadata: Metadata
+    spec: Spec
+
+    @property
+    def predictor(self) -> Predictor:
+        """The stable predictor."""
+        return self.spec.predictor
+
+    def annotation(self, key: str) -> str:
+        """Give an annotation of the predictor or else of the service, "" when there is none."""
+        return self.predictor.annotations.get(key) or self.metadata.annotations.get(key, "")
+
+
+def parse(body: Mapping[str, Any]) -> InferenceService:
+    """Read a stored InferenceService.
+
+    Raises:
+        StalledError: a field is missing or wrong, with its path.
+    """
+    service = InferenceService(
+        metadata=Metadata.parse(body),
+        spec=validate(Spec, body.get("spec") or {}, at="spec"),
+    )
+    _check_implementation(service.predictor)
+    _check_replicas(service.predictor)
+    autoscaler = service.annotation(names.AUTOSCALER_CLASS_ANNOTATION)
+    if autoscaler and autoscaler not in AUTOSCALER_CLASSES:
+        raise invalid(
+            f"metadata.annotations[{names.AUTOSCALER_CLASS_ANNOTATION}]",
+            f"[{autoscaler}] is not a supported autoscaler class type; "
+            f"use one of {', '.join(AUTOSCALER_CLASSES)}",
+        )
+    return service
+
+
+def unsupported(service: InferenceService) -> list[str]:
+    """Say which parts of the service this version cannot serve, each with what to do."""
+    found = [*_unsupported_predictor(service.predictor), *_unsupported_mode(service)]
+    found += [
+        f"spec.{component}: not served by this version, remove it"
+        for component in ("transformer", "explainer", "canary")
+        if getattr(service.spec, component)
+    ]
+    return found
+
+
+def ignored(service: InferenceService) -> list[str]:
+    """List the paths of the fields that are accepted and have no effect in this version."""
+    predictor = service.predictor
+    unused = [
+        "logger", "batcher", "timeout", "canary_traffic_percent", "container_concurrency",
+        "scale_metric_type", "storage_container_name",
+    ]  # fmt: skip
+    aliases = {name: field.alias for name, field in type(predictor).model_fields.items()}
+    paths = [f"spec.predictor.{aliases[name]}" for name in unused if _is_set(predictor, name)]
+    if predictor.scale_metric in ("concurrency", "rps"):
+        paths.append("spec.predictor.scaleMetric")
+    metrics = (predictor.auto_scaling or {}).get("metrics") or []
+    paths += [
+        f"spec.predictor.autoScaling.metrics[{index}]"
+        for index, metric in enumerate(metrics)
+        if not metric.get("resource")
+    ]
+    return paths
+
+
+def _is_set(predictor: Predictor, name: str) -> bool:
+    return getattr(predictor, name) is not None
+
+
+def _check_implementation(predictor: Predictor) -> None:
+    named = [c for c in predictor.containers if c.get("name") == names.PREDICTOR_CONTAINER]
+    count = len(predictor.framework_specs()) + len(named)
+    if count > 1 or (count == 0 and not predictor.containers):
+        raise invalid("spec.predictor", isvcrules.ONE_PREDICTOR)
+
+
+def _check_replicas(predictor: Predictor) -> None:
+    fewest, most = predictor.min_replicas or 0, predictor.max_replicas or 0
+    if fewest < 0:
+        raise invalid("spec.predictor.minReplicas", isvcrules.MIN_REPLICAS)
+    if most < 0:
+        raise invalid("spec.predictor.maxReplicas", isvcrules.MAX_REPLICAS)
+    if most and fewest > most:
+        raise invalid("spec.predictor.minReplicas", isvcrules.MIN_ABOVE_MAX)
+
+
+def _unsupported_predictor(predictor: Predictor) -> list[str]:
+    found = [
+        f"spec.predictor.{name}: not served by this version, "
+        "remove it and describe the server under spec.predictor.containers"
+        for name in predictor.framework_specs()
+    ]
+    if predictor.storage_uris:
+        found.append(
+            "spec.predictor.storageUris: not fetched by this version, "
+            "remove it and name each model in a TrainedModel"
+        )
+    if predictor.worker_spec:
+        found.append("spec.predictor.workerSpec: not served by this version, remove it")
+    found += [
+        f"{container}.env[STORAGE_URI]: not fetched by this version, "
+        "remove it and name the model in a TrainedModel"
+        for container, variable in predictor.environment()
+        if variable.get("name") == "STORAGE_URI"
+    ]
+    return found
+
+
+def _unsupported_mode(service: InferenceService) -> list[str]:
+    found = []
+    mode = service.metadata.annotations.get(names.DEPLOYMENT_MODE_ANNOTATION, "")
+    if mode in ("Knative", "Serverless", "ModelMesh"):
+        found.append(
+            f"metadata.annotations[{names.DEPLOYMENT_MODE_ANNOTATION}]: {mode} is not served, "
+            "remove it or write Standard"
+        )
+    if service.annotation(names.AUTOSCALER_CLASS_ANNOTATION) == "keda":
+        found.append(
+            f"metadata.annotations[{names.AUTOSCALER_CLASS_ANNOTATION}]: keda is not driven by "
+            "this version, write hpa, external or none"
+        )
+    return found

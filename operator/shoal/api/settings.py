@@ -1,0 +1,253 @@
+"""The ConfigMap `inferenceservice-config` (contract §7): settings of the whole installation.
+
+Each key of the ConfigMap holds a JSON object. Keys that no part of this version reads are
+accepted unread. Fields of a read key are checked; unknown ones are left for later versions.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from shoal.api import quantities
+
+STANDARD: Final = "Standard"
+DOMAIN_TEMPLATE: Final = "{{ .Name }}.{{ .Namespace }}.{{ .IngressDomain }}"
+DEFAULT_IMAGE: Final = "localhost/shoal:dev"
+# Contract §2.3; what the configuration lists is appended.
+DISALLOWED_ANNOTATIONS: Final = (
+    "autoscaling.knative.dev/min-scale",
+    "autoscaling.knative.dev/max-scale",
+    "internal.serving.kserve.io/storage-initializer-sourceuri",
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "modelFormat",
+)
+DISALLOWED_LABELS: Final = ("networking.knative.dev/visibility",)
+
+_LEGACY_MODES: Final = {"RawDeployment": STANDARD, "Serverless": "Knative"}
+_Part = TypeVar("_Part", bound="Part")
+
+
+def _quantity(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError("must be a quantity such as 500m, 2 or 1.5Gi")  # noqa: TRY004 - pydantic
+    quantities.parse(str(value))
+    return str(value)
+
+
+def _template(value: str) -> str:
+    if not value.strip() or value.count("{{") != value.count("}}"):
+        raise ValueError("must be a template such as " + DOMAIN_TEMPLATE)
+    return value
+
+
+def _mode(value: str) -> str:
+    mode = _LEGACY_MODES.get(value, value)
+    if mode != STANDARD:
+        raise ValueError("only Standard is served")
+    return mode
+
+
+def _no_gateway(value: bool) -> bool:  # noqa: FBT001 - a pydantic validator
+    if value:
+        raise ValueError("the Gateway API is not served by this version, write false")
+    return value
+
+
+def _appended(builtin: tuple[str, ...]) -> BeforeValidator:
+    def append(value: object) -> object:
+        return (*builtin, *value) if isinstance(value, list) else value
+
+    return BeforeValidator(append)
+
+
+Amount = Annotated[str, BeforeValidator(_quantity)]
+Template = Annotated[str, AfterValidator(_template)]
+
+
+class Part(BaseModel):
+    """One key of the ConfigMap; null is absent."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        use_attribute_docstrings=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, raw: object) -> object:
+        if isinstance(raw, Mapping):
+            return {key: value for key, value in raw.items() if value is not None}
+        return raw
+
+
+class IngressConfig(Part):
+    """How services are reached from outside (key `ingress`)."""
+
+    ingress_domain: Annotated[str, Field(min_length=1)] = "example.com"
+    additional_ingress_domains: tuple[str, ...] = ()
+    ingress_class_name: str = ""
+    """Empty leaves the choice to the cluster's default class."""
+    domain_template: Template = DOMAIN_TEMPLATE
+    url_scheme: Annotated[str, Field(pattern="^https?$")] = "http"
+    path_template: str = ""
+    disable_ingress_creation: bool = False
+    enable_gateway_api: Annotated[bool, AfterValidator(_no_gateway)] = False
+
+
+class _Rollout(Part):
+    max_surge: str | None = None
+    max_unavailable: str | None = None
+
+
+class _RolloutStrategy(Part):
+    default_rollout: _Rollout = _Rollout()
+
+
+class DeployConfig(Part):
+    """How Deployments are made (key `deploy`)."""
+
+    default_deployment_mode: Annotated[str, AfterValidator(_mode)] = STANDARD
+    deployment_rollout_strategy: _RolloutStrategy = _RolloutStrategy()
+
+    @property
+    def max_surge(self) -> str | None:
+        """Pods above the wanted number during a rollout, such as "25%" or "1"."""
+        return self.deployment_rollout_strategy.default_rollout.max_surge
+
+    @property
+    def max_unavailable(self) -> str | None:
+        """Pods below the wanted number during a rollout, such as "25%" or "1"."""
+        return self.deployment_rollout_strategy.default_rollout.max_unavailable
+
+
+class SidecarConfig(Part):
+    """Image and resources of a container that the operator adds."""
+
+    image: Annotated[str, Field(min_length=1)] = DEFAULT_IMAGE
+    cpu_request: Amount = "100m"
+    cpu_limit: Amount = "1"
+    memory_request: Amount = "100Mi"
+    memory_limit: Amount = "1Gi"
+
+
+class AgentConfig(SidecarConfig):
+    """The agent (key `agent`)."""
+
+
+class StorageInitializerConfig(SidecarConfig):
+    """The init container that fetches a model (key `storageInitializer`)."""
+
+    ca_bundle_config_map_name: str = ""
+    ca_bundle_volume_mount_path: str = "/etc/ssl/custom-certs"
+    enable_modelcar: bool = True
+    cpu_modelcar: Amount = "10m"
+    memory_modelcar: Amount = "15Mi"
+    uid_modelcar: int | None = None
+    enable_oci_model_support: bool = False
+    oci_model_mode: Annotated[str, Field(pattern="^(modelcar|native|fetch)?$")] = ""
+
+
+class _Resource(Part):
+    cpu_limit: Amount = "1"
+    memory_limit: Amount = "2Gi"
+    cpu_request: Amount = "1"
+    memory_request: Amount = "2Gi"
+
+
+class InferenceServiceConfig(Part):
+    """Defaults of servers, and what is kept off their objects (key `inferenceService`)."""
+
+    resource: _Resource = _Resource()
+    service_annotation_disallowed_list: Annotated[
+        tuple[str, ...], _appended(DISALLOWED_ANNOTATIONS)
+    ] = DISALLOWED_ANNOTATIONS
+    service_label_disallowed_list: Annotated[tuple[str, ...], _appended(DISALLOWED_LABELS)] = (
+        DISALLOWED_LABELS
+    )
+
+    @property
+    def cpu_limit(self) -> str:
+        """CPU limit of a server whose container names none."""
+        return self.resource.cpu_limit
+
+    @property
+    def memory_limit(self) -> str:
+        """Memory limit of a server whose container names none."""
+        return self.resource.memory_limit
+
+    @property
+    def cpu_request(self) -> str:
+        """CPU request of a server whose container names none."""
+        return self.resource.cpu_request
+
+    @property
+    def memory_request(self) -> str:
+        """Memory request of a server whose container names none."""
+        return self.resource.memory_request
+
+
+class ServingConfig(Part):
+    """The settings of the installation; every one has a default."""
+
+    ingress: IngressConfig = IngressConfig()
+    deploy: DeployConfig = DeployConfig()
+    agent: AgentConfig = AgentConfig()
+    storage_initializer: StorageInitializerConfig = StorageInitializerConfig()
+    inference_service: InferenceServiceConfig = InferenceServiceConfig()
+    cluster_domain: str = "cluster.local"
+
+
+def parse(data: Mapping[str, str], *, default_image: str = DEFAULT_IMAGE) -> ServingConfig:
+    """Read the data of the ConfigMap; a missing key or field has its default.
+
+    Raises:
+        ValueError: a value is wrong; the message names key, field and value.
+    """
+    image = {"image": default_image}
+    return ServingConfig(
+        ingress=_part(IngressConfig, data, "ingress", {}),
+        deploy=_part(DeployConfig, data, "deploy", {}),
+        agent=_part(AgentConfig, data, "agent", image),
+        storage_initializer=_part(StorageInitializerConfig, data, "storageInitializer", image),
+        inference_service=_part(InferenceServiceConfig, data, "inferenceService", {}),
+    )
+
+
+def _part(
+    model: type[_Part], data: Mapping[str, str], key: str, defaults: Mapping[str, Any]
+) -> _Part:
+    try:
+        return model.model_validate({**defaults, **_object(data, key)})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(step) for step in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise ValueError(
+            f"key {key}: field {field}: {message}, got {first['input']!r:.80}"
+        ) from error
+
+
+def _object(data: Mapping[str, str], key: str) -> dict[str, Any]:
+    text = data.get(key) or "{}"
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"key {key}: not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"key {key}: must be a JSON object, got {text!r:.80}")  # noqa: TRY004
+    return {name: field for name, field in value.items() if field is not None}
