@@ -1,0 +1,133 @@
+# Everything is kept outside the checkout, in SHOAL_HOME: environments, programs, the cluster.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+export SHOAL_HOME ?= $(HOME)/.cache/shoal
+export SHOAL_STARTED ?= $(shell date +%s)
+export PATH := $(SHOAL_HOME)/bin:$(PATH)
+
+PYTHON ?= python3
+LOCK := $(shell sha256sum requirements/dev.lock | cut -c1-16)
+VENV := $(SHOAL_HOME)/venv/$(LOCK)
+BIN := $(VENV)/bin
+READY := $(VENV)/complete
+REPORTS := $(SHOAL_HOME)/reports
+RINGS := unit golden contract integration e2e
+
+# What the operator's image is made from: a change of it rolls the operator on `make install`.
+SOURCES = $(shell find operator Dockerfile requirements/runtime.lock -type f ! -name '*.pyc' | \
+	LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-16)
+
+say = @printf '\n[%5ds] %s\n' $$(( $$(date +%s) - $$SHOAL_STARTED )) "$(1)"
+ring = $(BIN)/pytest $(2) --junit-xml=$(REPORTS)/$(1).xml -o junit_suite_name=$(1) $(ARGS)
+with_cluster = set -a; source $(SHOAL_HOME)/cluster/env; set +a
+
+##@ The two that everything starts with
+
+.PHONY: demo
+demo: install ## set everything up and serve two models on one server, step by step
+	$(call say,The demo: examples/custom-model-mms as docs/walkthrough.md types it)
+	@$(with_cluster); $(BIN)/python examples/demo.py
+
+.PHONY: test
+test: lint $(RINGS) ## set everything up and pass every test
+	$(call say,Done)
+	@$(BIN)/python tests/support/summary.py $(REPORTS) $(RINGS)
+
+##@ The cluster
+
+.PHONY: cluster
+cluster: $(READY) ## bring a Kubernetes cluster up, or find it up; prints what to export
+	$(call say,The cluster)
+	@$(BIN)/python tests/cluster/up.py
+
+.PHONY: image
+image: cluster ## build the images and load them into the cluster
+	$(call say,The images)
+	@$(BIN)/python tests/cluster/image.py
+
+.PHONY: install
+install: image ## install the operator with Helm on the cluster
+	$(call say,The operator)
+	@$(with_cluster); helm upgrade --install shoal charts/shoal --namespace shoal-system --create-namespace \
+		--set image.repository=localhost/shoal --set image.tag=dev --set-string podAnnotations.sources=$(SOURCES) \
+		--wait --timeout 5m > $(SHOAL_HOME)/helm.log || { cat $(SHOAL_HOME)/helm.log; \
+		kubectl -n shoal-system describe pods; kubectl -n shoal-system logs deployment/shoal --tail 50; exit 1; }
+	@$(with_cluster); kubectl -n shoal-system get deployment,pod
+
+.PHONY: demo-down
+demo-down: ## remove what the demo made, and the cluster
+	@if [ -f $(SHOAL_HOME)/cluster/env ] && [ -f $(READY) ]; then $(with_cluster); $(BIN)/python examples/demo.py --remove; fi
+	@$(MAKE) --no-print-directory cluster-down
+
+.PHONY: cluster-down
+cluster-down: ## stop the cluster and remove its state; programs and images stay cached
+	@$(PYTHON) tests/cluster/down.py
+
+##@ The rings of tests; ARGS is passed to pytest, e.g. make unit ARGS="-k urls"
+
+.PHONY: lint
+lint: $(READY) ## formats, lint rules, types, who may import whom
+	$(call say,lint)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy -p shoal -p cluster
+	@PYTHONPATH=operator $(BIN)/lint-imports
+
+.PHONY: unit
+unit: $(READY) ## pure code, without sockets and sleeps
+	$(call say,unit)
+	@$(call ring,unit,tests/unit)
+
+.PHONY: golden
+golden: $(READY) ## resources in, children and status out; UPDATE=1 rewrites what is expected
+	$(call say,golden)
+	@$(if $(UPDATE),SHOAL_UPDATE_GOLDEN=1) $(call ring,golden,tests/golden)
+
+.PHONY: contract
+contract: $(READY) $(SHOAL_HOME)/bin/helm ## files that must agree: CRDs, chart, examples, docs
+	$(call say,contract)
+	@$(call ring,contract,tests/contract)
+
+.PHONY: integration
+integration: $(READY) ## a real API server; operator and agents as processes; no node
+	$(call say,integration)
+	@$(call ring,integration,tests/integration)
+
+.PHONY: e2e
+e2e: install ## a real node: the walk-through as a user types it, and its failures
+	$(call say,e2e)
+	@$(with_cluster); $(call ring,e2e,tests/e2e)
+
+##@ Files that are made from others
+
+.PHONY: generate
+generate: $(READY) ## rewrite crds/, the chart's copies of them and docs/reference/
+	$(call say,generate)
+	@PYTHONPATH=operator $(BIN)/python -m shoal crds crds
+	@rm -f charts/shoal/files/crds/*.yaml && cp crds/*.yaml charts/shoal/files/crds/
+
+.PHONY: verify
+verify: generate lint test ## what a change must pass: everything, and no generated file left behind
+	@dirty=$$(git status --porcelain crds charts docs/reference); if [ -n "$$dirty" ]; then \
+		echo "Generated files differ from their sources; commit what 'make generate' wrote:"; echo "$$dirty"; exit 1; fi
+
+.PHONY: bench
+bench: install ## measure on the cluster what README and docs say in numbers
+	$(call say,bench)
+	@$(with_cluster); $(BIN)/python benchmarks/latency.py
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The folder's name carries the lock's hash, so there is nothing to compare by time.
+$(READY):
+	@$(PYTHON) tests/support/venv.py $(VENV)
+
+$(SHOAL_HOME)/bin/helm:
+	@PYTHONPATH=tests $(PYTHON) -c "from cluster import binaries; binaries.ensure('helm')"
