@@ -44,7 +44,7 @@ class Module:
 
     def cache(self) -> Path:
         """Return the folder that holds this very build."""
-        return home.binaries() / self.name / self.key()
+        return home.builds() / self.name / self.key()
 
 
 def _kubernetes_flags() -> list[str]:
@@ -96,10 +96,11 @@ def ensure(name: str) -> Path:
     """Build a module's commands unless they are cached; return the flat folder of links to them."""
     module = MODULES[name]
     with home.lock(f"build-{name}"):
-        if not (module.cache() / "complete").exists():
-            _build(module)
+        cache = module.cache()
+        if not (cache / "complete").exists():
+            _build(module, cache)
         for command in module.commands:
-            _link(module.cache() / command, home.binaries() / command)
+            _link(cache / command, home.binaries() / command)
     return home.binaries()
 
 
@@ -129,9 +130,8 @@ def offer_on_path(commands: Sequence[str]) -> None:
         progress.say(f"{command} was not on PATH; linked as {target}")
 
 
-def _build(module: Module) -> None:
+def _build(module: Module, cache: Path) -> None:
     title = f"building {module.name} {module.version} (once; about {module.minutes} on 2 cores)"
-    cache = module.cache()
     with progress.step(title):
         cache.mkdir(parents=True, exist_ok=True)
         argv = [str(packages.go()), "install", "-trimpath", "-ldflags", module.ldflags()]

