@@ -17,12 +17,14 @@ from shoal.desired import containers
 def limit(service: InferenceService, config: ServingConfig) -> Decimal | None:
     """Compute the bytes that all models together may take; None is no bound.
 
+    There is no bound where neither the user nor the config sets a limit; 0 is none, as for
+    the kubelet.
+
     Raises:
         StalledError: there is no container, or the limit is no quantity.
     """
-    resources = containers.server_resources(service, config)
-    memory = resources["limits"].get("memory")
-    return None if memory is None else quantities.parse(memory)
+    memory = containers.server_resources(service, config)["limits"].get("memory", "0")
+    return quantities.parse(memory) or None
 
 
 def admit(

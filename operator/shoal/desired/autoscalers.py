@@ -16,7 +16,7 @@ NONE: Final = "none"
 
 _CLASSES: Final = (HPA, EXTERNAL, KEDA, NONE)
 _UTILIZATION: Final = 80
-_METRICS: Final = frozenset({"cpu", "memory"})
+_METRICS: Final = ("cpu", "memory")
 
 
 def class_of(wanted: Wanted) -> str:
@@ -79,10 +79,14 @@ def _metrics(given: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _single(wanted: Wanted) -> dict[str, Any]:
-    """Make the metric of scaleMetric and scaleTarget; what an HPA cannot measure is cpu."""
+    """Make the metric of scaleMetric and scaleTarget.
+
+    An HPA cannot measure concurrency or rps: it gets cpu, without their target.
+    """
     predictor = wanted.service.spec.predictor
-    name = predictor.scale_metric if predictor.scale_metric in _METRICS else "cpu"
-    return _metric(str(name), _utilization(predictor.scale_target))
+    if predictor.scale_metric in (None, *_METRICS):
+        return _metric(predictor.scale_metric or "cpu", _utilization(predictor.scale_target))
+    return _metric("cpu", _utilization(None))
 
 
 def _metric(name: str, target: Mapping[str, Any]) -> dict[str, Any]:

@@ -111,11 +111,11 @@ def _strings(given: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def _filled(given: str | None, default: str, other: str | None, choose: Callable[..., str]) -> str:
-    """Return what is given, else the default bounded by the other end; "" is no value."""
+    """Return what is given, else the default bounded by the other end; 0 fills nothing in."""
     if given is not None:
         quantities.parse(given)
         return given
-    if not default:
+    if not quantities.parse(default):
         return ""
     ends = [default] if other is None else [default, other]
     return quantities.canonical(choose(ends, key=quantities.parse))

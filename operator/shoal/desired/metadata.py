@@ -12,17 +12,6 @@ from shoal.desired.wanted import Wanted
 
 _PREDICTOR: Final = "predictor"
 
-# Always in force, whatever the config says (upstream forgets them without its key: C32).
-DISALLOWED_ANNOTATIONS: Final = frozenset(
-    {
-        "autoscaling.knative.dev/min-scale",
-        "autoscaling.knative.dev/max-scale",
-        "internal.serving.kserve.io/storage-initializer-sourceuri",
-        "kubectl.kubernetes.io/last-applied-configuration",
-        "modelFormat",
-    }
-)
-
 
 def make(
     wanted: Wanted, name: str, *, labels: Mapping[str, str], annotations: Mapping[str, str]
@@ -73,8 +62,8 @@ def component_annotations(wanted: Wanted) -> dict[str, str]:
 
 
 def _allowed(wanted: Wanted, annotations: Mapping[str, str]) -> dict[str, str]:
-    configured = wanted.config.inference_service.service_annotation_disallowed_list
-    disallowed = DISALLOWED_ANNOTATIONS.union(configured)
+    """Leave out what the config disallows; its list always begins with upstream's (C32)."""
+    disallowed = wanted.config.inference_service.service_annotation_disallowed_list
     return {key: value for key, value in annotations.items() if key not in disallowed}
 
 

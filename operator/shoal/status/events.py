@@ -39,15 +39,17 @@ _STALLED: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """An event about the object whose status changed."""
+class Notice:
+    """An event to be recorded about the object whose status changed."""
 
     type: str
     reason: str
     message: str
 
 
-def of_inference_service(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Event]:
+def of_inference_service(
+    name: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> list[Notice]:
     """List the events of an InferenceService (contract §2.17)."""
     return [
         *_readiness(name, old, new),
@@ -56,12 +58,12 @@ def of_inference_service(name: str, old: Mapping[str, Any], new: Mapping[str, An
     ]
 
 
-def of_trained_model(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Event]:
+def of_trained_model(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Notice]:
     """List the events of a TrainedModel: loaded, or why it is not."""
     made = []
     loaded = reasons.Condition.MODEL_LOADED
     if _became(loaded, TRUE, old, new):
-        made.append(Event(NORMAL, Reason.MODEL_LOADED, "The model is loaded on every replica."))
+        made.append(Notice(NORMAL, Reason.MODEL_LOADED, "The model is loaded on every replica."))
     for kind in (
         reasons.Condition.INFERENCE_SERVICE_READY,
         reasons.Condition.IS_MMS_PREDICTOR,
@@ -74,11 +76,11 @@ def of_trained_model(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Eve
     return made
 
 
-def _readiness(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Event]:
+def _readiness(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Notice]:
     kind = reasons.Condition.READY
     if _became(kind, TRUE, old, new):
         message = f"InferenceService [{name}] is Ready"
-        return [Event(NORMAL, Reason.INFERENCE_SERVICE_READY, message)]
+        return [Notice(NORMAL, Reason.INFERENCE_SERVICE_READY, message)]
     if conditions.find(old, kind)["status"] == TRUE and _became(kind, FALSE, old, new):
         because = ", ".join(
             one["type"]
@@ -86,7 +88,7 @@ def _readiness(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> lis
             if one["status"] == FALSE and one["type"] != kind and not one.get("severity")
         )
         message = f"InferenceService [{name}] is no longer Ready because of: {because}"
-        return [Event(WARNING, Reason.INFERENCE_SERVICE_NOT_READY, message)]
+        return [Notice(WARNING, Reason.INFERENCE_SERVICE_NOT_READY, message)]
     return []
 
 
@@ -103,7 +105,7 @@ def _warnings(
     new: Mapping[str, Any],
     *,
     only: frozenset[Reason] | None,
-) -> list[Event]:
+) -> list[Notice]:
     """Warn where a condition is False for a reason that it did not have before."""
     before, after = conditions.find(old, kind), conditions.find(new, kind)
     reason = after.get("reason", "")
@@ -111,4 +113,4 @@ def _warnings(
         return []
     if before["status"] == FALSE and before.get("reason", "") == reason:
         return []
-    return [Event(WARNING, reason, after.get("message", ""))]
+    return [Notice(WARNING, reason, after.get("message", ""))]

@@ -9,21 +9,20 @@ from shoal.modelstates import ModelState, Report, State
 class Replica:
     """One pod of the predictor that is not going away.
 
-    `report` is its agent's last word; None before the first. `reachable` tells whether the
-    agent answers now: the word of one that does not is worth nothing. `has_agent` is False
-    for a pod from before its predictor became a host.
+    `report` is its agent's last word; `reachable` is False where an agent should answer and
+    does not: what it said before is then worth nothing. A reachable replica without a report
+    has no agent: it is from before its predictor became a host.
     """
 
     pod: str
     ready: bool
     report: Report | None = None
     reachable: bool = True
-    has_agent: bool = True
 
     @property
-    def is_known(self) -> bool:
-        """Whether its models' states are known now."""
-        return self.reachable and self.report is not None
+    def has_agent(self) -> bool:
+        """Whether an agent is there to be asked."""
+        return self.report is not None or not self.reachable
 
     def state_of(self, model: str) -> ModelState | None:
         """Give the state of a model; None where it is unknown or not wanted there yet."""

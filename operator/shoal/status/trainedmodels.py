@@ -215,7 +215,7 @@ def _unsettled(view: _View) -> Condition:
     if not view.ready:
         message = f"None of the server's {len(view.replicas)} replicas is ready."
         return Condition(kind, FALSE, Reason.NO_READY_REPLICA, message)
-    mute = [one.pod for one in view.ready if one.has_agent and not one.is_known]
+    mute = [one.pod for one in view.ready if not one.reachable]
     if mute:
         message = (
             f"The agents of {len(mute)} of {len(view.ready)} ready replicas do not answer;"
