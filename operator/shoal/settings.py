@@ -101,3 +101,47 @@ def _api_url(environ: Mapping[str, str]) -> str:
     if ":" in host:
         host = f"[{host}]"
     return f"https://{host}:{environ.get('KUBERNETES_SERVICE_PORT', '443')}"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorSettings:
+    """What one operator works on. Durations are seconds."""
+
+    namespace: str
+    identity: str
+    image: str
+    watch_namespaces: tuple[str, ...]  # empty: all
+    admin_host: str
+    admin_port: int
+    leader_election: bool
+    workers: int
+    relist_seconds: float
+    log_level: str
+
+    @classmethod
+    def parse(cls, environ: Mapping[str, str]) -> "OperatorSettings":
+        """Read the variables.
+
+        Raises:
+            SettingsError: it names the variable.
+        """
+        watched = environ.get("SHOAL_WATCH_NAMESPACES", "")
+        return cls(
+            namespace=_required(environ, "SHOAL_NAMESPACE"),
+            identity=_required(environ, "SHOAL_POD_NAME"),
+            image=_required(environ, "SHOAL_IMAGE"),
+            watch_namespaces=tuple(filter(None, (name.strip() for name in watched.split(",")))),
+            admin_host=environ.get("SHOAL_ADMIN_HOST", "0.0.0.0"),  # noqa: S104 - probes come in
+            admin_port=int(_number(environ, "SHOAL_ADMIN_PORT", 8080)),
+            leader_election=_is_on(environ, "SHOAL_LEADER_ELECTION", default=True),
+            workers=int(_number(environ, "SHOAL_WORKERS", 8)),
+            relist_seconds=_number(environ, "SHOAL_RELIST_SECONDS", 600),
+            log_level=environ.get("SHOAL_LOG_LEVEL", "INFO").upper(),
+        )
+
+
+def _is_on(environ: Mapping[str, str], key: str, *, default: bool) -> bool:
+    text = environ.get(key, "").lower() or str(default).lower()
+    if text not in ("true", "false"):
+        raise SettingsError(f"{key}: must be true or false, not {text!r}")
+    return text == "true"

@@ -1,0 +1,63 @@
+"""The front door: `shoal operator | agent | crds`. Wires everything, decides nothing."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from shoal import __version__, logs, settings
+
+# Each command imports its own rooms: an agent's memory is paid once per replica.
+# ruff: noqa: PLC0415
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    parser = argparse.ArgumentParser(prog="shoal", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("operator", help="reconcile InferenceServices and TrainedModels")
+    commands.add_parser("agent", help="load the models of one pod")
+    crds = commands.add_parser("crds", help="write the CustomResourceDefinitions")
+    crds.add_argument("directory", type=Path)
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.command == "operator":
+            return _operator()
+        if chosen.command == "agent":
+            return _agent()
+        return _crds(chosen.directory)
+    except settings.SettingsError as error:
+        sys.stderr.write(f"shoal {chosen.command}: {error}\n")
+        return 2
+
+
+def _operator() -> int:
+    from shoal.handlers import operators
+
+    made = settings.OperatorSettings.parse(os.environ)
+    logs.install(made.log_level)
+    asyncio.run(operators.run(made))
+    return 0
+
+
+def _agent() -> int:
+    from shoal.agent import processes
+
+    made = settings.AgentSettings.parse(os.environ)
+    logs.install(made.log_level)
+    asyncio.run(processes.run(made))
+    return 0
+
+
+def _crds(directory: Path) -> int:
+    from shoal.api import crds
+
+    crds.write(directory)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The only rooms that talk to the Kubernetes API and to the agents."""

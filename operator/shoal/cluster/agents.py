@@ -1,0 +1,95 @@
+"""Follows the agents of all pods: what each said last, or that it gives no answer.
+
+One task a pod keeps a long poll open, so that a change is known as soon as it happens and a
+settled cluster costs one small request per pod and ten seconds. The reconcile tells which
+pods there are and reads what they said.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import aiohttp
+
+from shoal import modelstates, names
+from shoal.cluster import metrics
+from shoal.cluster.store import Key
+from shoal.modelstates import Report
+
+_log: Final = logging.getLogger(__name__)
+_WAIT_SECONDS: Final = 10
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=_WAIT_SECONDS + 3, sock_connect=2)
+_RETRY_SECONDS: Final = 0.5
+
+
+class AgentFollower:
+    """Satisfies `ports.Agents`; `on_change` hears which service's states changed."""
+
+    def __init__(
+        self, on_change: Callable[[Key], None], *, port: int = names.AGENT_ADMIN_PORT
+    ) -> None:
+        self._on_change = on_change
+        self._port = port
+        self._session: aiohttp.ClientSession | None = None
+        self._tasks: dict[tuple[Key, str, str], asyncio.Task[None]] = {}
+        self._reports: dict[str, Report] = {}
+
+    def report(self, pod_uid: str) -> Report | None:
+        """Return the agent's last report; None while it gives no answer."""
+        return self._reports.get(pod_uid)
+
+    def follow(self, service: Key, pods: Mapping[str, str]) -> None:
+        """Follow exactly these pods (uid to address) of a service, no others."""
+        wanted = {(service, uid, address) for uid, address in pods.items()}
+        for gone in [held for held in self._tasks if held[0] == service and held not in wanted]:
+            self._tasks.pop(gone).cancel()
+            self._reports.pop(gone[1], None)
+        for new in wanted - self._tasks.keys():
+            self._tasks[new] = asyncio.create_task(self._poll(*new), name=f"agent {new[2]}")
+        self._count()
+
+    async def close(self) -> None:
+        """Stop following."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        if self._session:
+            await self._session.close()
+
+    async def _poll(self, service: Key, uid: str, address: str) -> None:
+        """Ask one agent for ever; two failures in a row mean that it gives no answer."""
+        failures = 0
+        while True:
+            try:
+                await self._ask(service, uid, address)
+                failures = 0
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                failures += 1
+                _log.debug("agent at %s: %s", address, error)
+                if failures > 1 and self._reports.pop(uid, None) is not None:
+                    self._count()
+                    self._on_change(service)
+                await asyncio.sleep(min(_RETRY_SECONDS * failures, 5))
+
+    async def _ask(self, service: Key, uid: str, address: str) -> None:
+        held = self._reports.get(uid)
+        host = f"[{address}]" if ":" in address else address
+        url = f"http://{host}:{self._port}/v1/states"
+        query = {"after": held.cursor, "wait": str(_WAIT_SECONDS)} if held else {}
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0), timeout=_TIMEOUT
+            )
+        async with self._session.get(url, params=query) as response:
+            response.raise_for_status()
+            report = modelstates.decode(await response.text())
+        if held is None or report.cursor != held.cursor:
+            self._reports[uid] = report
+            self._count()
+            self._on_change(service)
+
+    def _count(self) -> None:
+        metrics.AGENTS_FOLLOWED.set(len(self._tasks))
+        unreachable = sum(1 for _, uid, _ in self._tasks if uid not in self._reports)
+        metrics.AGENTS_UNREACHABLE.set(unreachable)

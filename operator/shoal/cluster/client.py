@@ -1,0 +1,203 @@
+"""The one file that knows the Kubernetes client library.
+
+Configuration, credentials, TLS and connections are `kubernetes.aio`'s; requests go through
+its REST client as plain dicts (docs/adr/0002). Kopf gets a session with the same
+credentials, in which each request reads the token anew, so a rotated token is used.
+"""
+
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final, Self
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTResponse
+from kubernetes.aio.config import ConfigException
+
+from shoal import names
+from shoal.cluster import kinds, metrics
+from shoal.cluster.kinds import Kind
+from shoal.cluster.ports import ApiError, Body
+from shoal.cluster.streams import Streams
+
+_log: Final = logging.getLogger(__name__)
+_PAGE: Final = 500
+_TIMEOUT_SECONDS: Final = 30
+_WATCH_SECONDS: Final = 300
+_APPLY: Final = "application/apply-patch+yaml"
+
+
+class Client:
+    """Requests to one API server; satisfies `ports.Cluster`."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self._api = api
+
+    @classmethod
+    async def connect(cls) -> Self:
+        """Take credentials from the pod's service account, else from the kubeconfig."""
+        configuration = Configuration()
+        try:
+            config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+        except ConfigException:
+            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        configuration.connection_pool_maxsize = 60
+        return cls(ApiClient(configuration))
+
+    @property
+    def server(self) -> str:
+        """The API server's base URL."""
+        return str(self._api.configuration.host)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()  # type: ignore[no-untyped-call]
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
+        """Read one object; None where there is none."""
+        try:
+            return await self._request("GET", kind, kind.path(namespace, name))
+        except ApiError as error:
+            if error.status == 404:  # noqa: PLR2004 - HTTP's not found
+                return None
+            raise
+
+    async def list(self, kind: Kind, namespace: str = "") -> list[Body]:
+        """Read all objects of a kind that match its selector, page by page."""
+        query = {"limit": str(_PAGE), "labelSelector": kind.selector}
+        items: list[Body] = []
+        while True:
+            page = await self._request("GET", kind, kind.path(namespace), query)
+            items += page.get("items") or []
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                return items
+            query["continue"] = token
+
+    async def apply(self, body: Body, *, subresource: str = "") -> Body:
+        """Server-side apply, forced, as our one field manager; return what is stored."""
+        kind, meta = kinds.of(body), body["metadata"]
+        path = kind.path(meta.get("namespace", ""), meta["name"], subresource)
+        query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
+        return await self._request("PATCH", kind, path, query, body)
+
+    async def create(self, body: Body) -> Body:
+        """Create an object that nobody else writes (events, leases)."""
+        kind = kinds.of(body)
+        return await self._request(
+            "POST", kind, kind.path(body["metadata"]["namespace"]), {}, body
+        )
+
+    async def replace(self, body: Body) -> Body:
+        """Replace an object, guarded by the resourceVersion in it."""
+        kind, meta = kinds.of(body), body["metadata"]
+        return await self._request(
+            "PUT", kind, kind.path(meta["namespace"], meta["name"]), {}, body
+        )
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Delete exactly this object; one that is gone already is no error."""
+        options: Body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        try:
+            await self._request("DELETE", kind, kind.path(namespace, name), {}, options)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+
+    async def watch(self, kind: Kind, namespace: str, name: str) -> AsyncIterator[Body | None]:
+        """Yield one object as it is now (None: absent), then each time that it changed.
+
+        Ends when the server ends the stream; the caller calls again.
+        """
+        selector = {"fieldSelector": f"metadata.name={name}"}
+        page = await self._request("GET", kind, kind.path(namespace), selector)
+        items = page.get("items") or [None]
+        yield items[0]
+        query = selector | {
+            "watch": "true",
+            "resourceVersion": page["metadata"]["resourceVersion"],
+            "timeoutSeconds": str(_WATCH_SECONDS),
+        }
+        url = f"{self.server}{kind.path(namespace)}?{urlencode(query)}"
+        try:
+            response = await self._send("GET", url, seconds=_WATCH_SECONDS + 30)
+            async with response.response as stream:
+                async for line in stream.content:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        return
+                    yield None if event["type"] == "DELETED" else event["object"]
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(503, "Unreachable", f"watch of {name}: {error}") from error
+
+    def session(self, streams: Streams) -> aiohttp.ClientSession:
+        """Make a session with our credentials that notes each watch it opens in `streams`."""
+
+        async def with_credentials(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            request.headers.update(await self._headers())
+            response = await handler(request)
+            if "watch" in request.url.query:
+                plural = request.url.path.rsplit("/", 1)[-1]
+                streams.opened(plural, response.content, time.monotonic())
+            return response
+
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._api.rest_client.ssl_context),
+            middlewares=(with_credentials,),
+            read_bufsize=2**21,
+        )
+
+    async def _headers(self) -> dict[str, str]:
+        headers = {"Accept": "application/json", "User-Agent": names.FIELD_MANAGER}
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
+        return headers
+
+    async def _send(
+        self, method: str, url: str, body: Body | None = None, seconds: float = _TIMEOUT_SECONDS
+    ) -> RESTResponse:
+        headers = await self._headers()
+        if method == "PATCH":
+            headers["Content-Type"] = _APPLY
+        send: Callable[..., Awaitable[RESTResponse]] = self._api.rest_client.request
+        return await send(method, url, headers=headers, body=body, _request_timeout=seconds)
+
+    async def _request(
+        self,
+        method: str,
+        kind: Kind,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Body | None = None,
+    ) -> Body:
+        url = f"{self.server}{path}"
+        if wanted := {key: value for key, value in (query or {}).items() if value}:
+            url += "?" + urlencode(wanted)
+        try:
+            response = await self._send(method, url, body)
+            content = _parse(await response.response.read())
+        except (aiohttp.ClientError, TimeoutError) as error:
+            metrics.REQUESTS.labels(method, kind.plural, "none").inc()
+            message = f"{method} {path}: no answer: {error!r}"
+            raise ApiError(503, "Unreachable", message) from error
+        metrics.REQUESTS.labels(method, kind.plural, str(response.status)).inc()
+        _log.debug("%s %s %d", method, path, response.status)
+        if response.status >= 400:  # noqa: PLR2004 - HTTP's errors start here
+            reason, message = content.get("reason", ""), content.get("message", "")
+            raise ApiError(response.status, reason or response.reason, message)
+        return content
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    """Read a JSON object; a proxy's error page becomes the message of an error."""
+    try:
+        content = json.loads(raw)
+    except ValueError:
+        return {"message": raw[:200].decode(errors="replace")}
+    return content if isinstance(content, dict) else {"message": str(content)}

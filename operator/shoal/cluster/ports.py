@@ -1,0 +1,53 @@
+"""What the flow asks of the cluster: Protocols, so that tests can answer with fakes."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from shoal.cluster.kinds import Kind
+from shoal.modelstates import Report
+
+Body = dict[str, Any]
+
+
+class ApiError(Exception):
+    """The API server refused; `status` is the HTTP status, `reason` the server's word."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the same request can never succeed (invalid, or malformed)."""
+        return self.status in (400, 422)
+
+
+class Cluster(Protocol):
+    """Reads and writes of Kubernetes objects as plain dicts; each raises ApiError."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
+        """Read one object; None where there is none."""
+
+    async def list(self, kind: Kind, namespace: str = "") -> list[Body]:
+        """Read all objects of a kind that match its selector."""
+
+    async def apply(self, body: Body, *, subresource: str = "") -> Body:
+        """Server-side apply, forced, as our one field manager; return what is stored."""
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Delete exactly this object; one that is gone already is no error."""
+
+    async def create(self, body: Body) -> Body:
+        """Create an object that nobody else writes (events, leases)."""
+
+
+class Agents(Protocol):
+    """What the agents of the pods said last."""
+
+    def report(self, pod_uid: str) -> Report | None:
+        """Return the agent's last report; None while it gives no answer."""
+
+    def follow(self, service: tuple[str, str], pods: Mapping[str, str]) -> None:
+        """Follow exactly these pods (uid to address) of a service, no others."""

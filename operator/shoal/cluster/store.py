@@ -1,0 +1,134 @@
+"""What the watches brought, kept by kind, and swept by a periodic relist.
+
+Written by the handlers and the relist, read by `reconcile.observing`. Kopf repeats what
+exists after a gap in a watch but not what vanished in it, so only a sweep makes deletions
+certain (docs/adr/0001).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from shoal import names
+from shoal.cluster import kinds
+from shoal.cluster.kinds import Kind
+from shoal.cluster.ports import Body
+
+Key = tuple[str, str]
+"""Namespace and name of an InferenceService: what is reconciled."""
+
+_WITHOUT_OWNERSHIP = (kinds.TRAINED_MODEL, kinds.POD, kinds.SERVICE_ACCOUNT)
+
+
+class Store:
+    """Objects by kind, namespace and name, with an index by InferenceService."""
+
+    def __init__(self) -> None:
+        self._shelves: dict[str, dict[Key, Body]] = defaultdict(dict)
+        self._by_service: dict[tuple[str, Key], set[str]] = defaultdict(set)
+        self._removals: dict[str, set[Key]] = defaultdict(set)
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
+        """Return one object, if there is one."""
+        return self._shelves[kind.plural].get((namespace, name))
+
+    def of_service(self, kind: Kind, key: Key) -> list[Body]:
+        """Return the objects of a kind that belong to an InferenceService, by name."""
+        shelf = self._shelves[kind.plural]
+        index = sorted(self._by_service.get((kind.plural, key), ()))
+        return [shelf[key[0], name] for name in index]
+
+    def services(self) -> set[Key]:
+        """Return every key that something refers to."""
+        named = {key for _, key in self._by_service}
+        return named | set(self._shelves[kinds.INFERENCE_SERVICE.plural])
+
+    def count(self, kind: Kind) -> int:
+        """Return how many objects of a kind are kept."""
+        return len(self._shelves[kind.plural])
+
+    def put(self, kind: Kind, body: Body) -> set[Key]:
+        """Keep an object; return the keys that it concerns, before and now."""
+        meta = body["metadata"]
+        place = (meta.get("namespace", ""), meta["name"])
+        if kind in _WITHOUT_OWNERSHIP:
+            meta.pop("managedFields", None)
+        concerned = self._forget(kind, place) | set(self._keys(kind, body))
+        self._shelves[kind.plural][place] = body
+        self._removals[kind.plural].discard(place)
+        for key in self._keys(kind, body):
+            self._by_service[kind.plural, key].add(place[1])
+        return concerned
+
+    def remove(self, kind: Kind, namespace: str, name: str) -> set[Key]:
+        """Drop an object; return the keys that it concerned."""
+        concerned = self._forget(kind, (namespace, name))
+        self._shelves[kind.plural].pop((namespace, name), None)
+        self._removals[kind.plural].add((namespace, name))
+        return concerned
+
+    def versions(self, kind: Kind) -> dict[Key, str]:
+        """Begin a sweep: return the version of every object of a kind, for `sweep`."""
+        self._removals[kind.plural].clear()
+        return {
+            place: body["metadata"]["resourceVersion"]
+            for place, body in self._shelves[kind.plural].items()
+        }
+
+    def sweep(self, kind: Kind, listed: Iterable[Body], before: dict[Key, str]) -> set[Key]:
+        """Repair the shelf from a list that was asked for after `before` was taken.
+
+        What a watch brought or removed in the meantime is newer than the list and stays.
+
+        Returns:
+            The keys of everything that was wrong.
+        """
+        concerned: set[Key] = set()
+        seen: set[Key] = set()
+        for body in listed:
+            meta = body["metadata"]
+            place = (meta.get("namespace", ""), meta["name"])
+            seen.add(place)
+            held = self._version(kind, place)
+            is_stale = held == before.get(place) and held != meta["resourceVersion"]
+            if is_stale and place not in self._removals[kind.plural]:
+                body.update(apiVersion=kind.api_version, kind=kind.kind)
+                concerned |= self.put(kind, body)
+        for place, version in before.items():
+            if place not in seen and self._version(kind, place) == version:
+                concerned |= self.remove(kind, *place)
+        return concerned
+
+    def _version(self, kind: Kind, place: Key) -> str | None:
+        body = self._shelves[kind.plural].get(place)
+        return None if body is None else str(body["metadata"]["resourceVersion"])
+
+    def _forget(self, kind: Kind, place: Key) -> set[Key]:
+        """Take an object out of the index; return the keys it was under."""
+        held = self._shelves[kind.plural].get(place)
+        keys = set() if held is None else set(self._keys(kind, held))
+        for key in keys:
+            names_of = self._by_service[kind.plural, key]
+            names_of.discard(place[1])
+            if not names_of:
+                del self._by_service[kind.plural, key]
+        return keys
+
+    def _keys(self, kind: Kind, body: Body) -> Iterator[Key]:
+        """Yield the InferenceServices that an object concerns."""
+        meta = body["metadata"]
+        namespace = meta.get("namespace", "")
+        if kind is kinds.INFERENCE_SERVICE:
+            yield namespace, meta["name"]
+        elif kind is kinds.TRAINED_MODEL:
+            yield namespace, body["spec"]["inferenceService"]
+        elif name := (meta.get("labels") or {}).get(names.INFERENCE_SERVICE_LABEL):
+            yield namespace, name
+
+    def users_of_account(self, namespace: str, account: str) -> set[Key]:
+        """Return the InferenceServices whose predictor runs as a ServiceAccount."""
+        return {
+            place
+            for place, body in self._shelves[kinds.INFERENCE_SERVICE.plural].items()
+            if place[0] == namespace
+            and (body["spec"]["predictor"].get("serviceAccountName") or "default") == account
+        }

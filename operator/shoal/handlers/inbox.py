@@ -1,0 +1,60 @@
+"""Takes in what a watch brought: the object into the store, its keys into the queue."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from shoal.cluster import kinds, metrics
+from shoal.cluster.kinds import Kind
+from shoal.cluster.ports import ApiError, Body, Cluster
+from shoal.cluster.store import Key, Store
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Inbox:
+    """Fills the store and wakes the keys that a change concerns."""
+
+    def __init__(self, store: Store, wake: Callable[[Key], None]) -> None:
+        self._store = store
+        self._wake = wake
+
+    def receive(self, kind: Kind, event_type: str | None, body: Body) -> None:
+        """Take in one watch event; the type is None for what existed before the watch."""
+        meta = body["metadata"]
+        namespace, name = meta.get("namespace", ""), meta["name"]
+        if event_type == "DELETED":
+            concerned = self._store.remove(kind, namespace, name)
+        else:
+            concerned = self._store.put(kind, body)
+        if kind is kinds.SERVICE_ACCOUNT:
+            concerned = self._store.users_of_account(namespace, name)
+        for key in concerned:
+            self._wake(key)
+
+    async def relist(self, cluster: Cluster, namespaces: tuple[str, ...]) -> None:
+        """Compare the store with what the API server lists, kind by kind, and mend it."""
+        for kind in kinds.WATCHED:
+            before = self._store.versions(kind)
+            listed = [
+                body
+                for namespace in namespaces or ("",)
+                for body in await cluster.list(kind, namespace)
+            ]
+            concerned = self._store.sweep(kind, listed, before)
+            if before and concerned:
+                metrics.RELIST_REPAIRS.labels(kind.plural).inc(len(concerned))
+            for key in concerned:
+                self._wake(key)
+
+    async def relist_for_ever(
+        self, cluster: Cluster, namespaces: tuple[str, ...], seconds: float
+    ) -> None:
+        """Relist now and then; a failed one is tried again at its next turn."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await self.relist(cluster, namespaces)
+            except ApiError as error:
+                _log.warning("relist: %s", error)

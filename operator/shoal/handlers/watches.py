@@ -1,0 +1,72 @@
+"""Kopf, as far as it is used: one `on.event` per kind, which only fills the inbox.
+
+No create, update, resume or delete handlers, daemons, timers or indices: Kopf then writes
+no annotation and no finalizer, and forgets nothing that we rely on (docs/adr/0001).
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import kopf
+
+from shoal.cluster import kinds
+from shoal.cluster.client import Client
+from shoal.cluster.kinds import Kind
+from shoal.cluster.streams import Streams
+from shoal.handlers.inbox import Inbox
+
+_PAGE: Final = 500
+
+
+class WatchesEndedError(Exception):
+    """Nothing is watched any more: the process is to be restarted."""
+
+
+def registry(inbox: Inbox, client: Client, streams: Streams) -> kopf.OperatorRegistry:
+    """Make the handlers of all watched kinds, and the login they use."""
+    handlers = kopf.OperatorRegistry()
+    for kind in kinds.WATCHED:
+        kopf.on.event(
+            kind.group, kind.version, kind.plural, id=kind.kind.lower(), registry=handlers
+        )(_receiver(inbox, kind))
+
+    @kopf.on.login(id="shoal", registry=handlers)
+    async def login(**_: Any) -> kopf.AiohttpSession:  # noqa: ANN401 - Kopf's signature
+        return kopf.AiohttpSession(server=client.server, aiohttp_session=client.session(streams))
+
+    return handlers
+
+
+def _receiver(inbox: Inbox, kind: Kind) -> Callable[..., Any]:
+    async def receive(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - Kopf's
+        body = dict(event["object"])
+        body.update(apiVersion=kind.api_version, kind=kind.kind)
+        inbox.receive(kind, event["type"], body)
+
+    return receive
+
+
+def settings() -> kopf.OperatorSettings:
+    """Make Kopf's settings; facts behind each are in docs/adr/0001."""
+    made = kopf.OperatorSettings()
+    made.posting.enabled = False
+    made.peering.standalone = True
+    made.scanning.disabled = True
+    made.watching.chunk_size = _PAGE
+    made.execution.max_workers = 1
+    for kind in kinds.WATCHED:
+        if kind.selector:
+            made.watching.label_selectors[kind.group, kind.version, kind.plural] = kind.selector
+    return made
+
+
+async def run(handlers: kopf.OperatorRegistry, namespaces: tuple[str, ...]) -> None:
+    """Watch until cancelled; an error that Kopf cannot mend is raised."""
+    await kopf.operator(
+        registry=handlers,
+        settings=settings(),
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        standalone=True,
+    )
+    raise WatchesEndedError("Kopf ended without being told to")

@@ -1,0 +1,1 @@
+"""One pass: observe, decide, apply, report; and the queue that runs the passes."""

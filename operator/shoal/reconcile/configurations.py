@@ -1,0 +1,90 @@
+"""The `inferenceservice-config` in force: watched, and replaced only by a valid one.
+
+A malformed value leaves the last good configuration in force and says so in an event on
+the ConfigMap and in a metric.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Final, Protocol
+
+from shoal import names
+from shoal.api import settings
+from shoal.cluster import kinds
+from shoal.cluster.kinds import Kind
+from shoal.cluster.ports import ApiError, Body
+from shoal.reasons import Reason
+from shoal.reconcile import metrics
+from shoal.reconcile.events import Recorder
+from shoal.status.events import WARNING, Notice
+
+_log: Final = logging.getLogger(__name__)
+_RETRY_SECONDS: Final = 2.0
+
+
+class Watcher(Protocol):
+    """Watches one object."""
+
+    def watch(self, kind: Kind, namespace: str, name: str) -> AsyncIterator[Body | None]:
+        """Yield the object now and each time that it changed; None while there is none."""
+
+
+class Configuration:
+    """Holds the configuration in force; `on_change` hears when it is another one."""
+
+    def __init__(
+        self, namespace: str, image: str, recorder: Recorder, on_change: Callable[[], None]
+    ) -> None:
+        self._namespace = namespace
+        self._image = image
+        self._recorder = recorder
+        self._on_change = on_change
+        self._told: str | None = None
+        self._known = asyncio.Event()
+        self.current = settings.parse({}, default_image=image)
+
+    async def known(self) -> None:
+        """Return once a valid configuration, or the absence of any, has been seen.
+
+        An operator that starts over an invalid one waits: to serve the defaults instead of
+        the configuration that was in force would change every service.
+        """
+        await self._known.wait()
+
+    async def follow(self, watcher: Watcher) -> None:
+        """Keep up with the ConfigMap for ever."""
+        while True:
+            try:
+                async for body in watcher.watch(
+                    kinds.CONFIG_MAP, self._namespace, names.OPERATOR_CONFIG
+                ):
+                    await self.offer(body)
+            except (ApiError, OSError) as error:
+                _log.warning("watch of %s/%s: %s", self._namespace, names.OPERATOR_CONFIG, error)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def offer(self, body: Body | None) -> None:
+        """Take the ConfigMap as it is now; an absent one means the defaults."""
+        try:
+            offered = settings.parse((body or {}).get("data") or {}, default_image=self._image)
+        except ValueError as error:
+            metrics.CONFIG_VALID.set(0)
+            await self._refuse(body or {}, str(error))
+            return
+        metrics.CONFIG_VALID.set(1)
+        self._told = None
+        self._known.set()
+        if offered != self.current:
+            self.current = offered
+            _log.info("%s/%s is in force", self._namespace, names.OPERATOR_CONFIG)
+            self._on_change()
+
+    async def _refuse(self, body: Body, why: str) -> None:
+        if why == self._told:
+            return
+        self._told = why
+        message = f"{why}; the last good configuration stays in force"
+        _log.error("%s/%s: %s", self._namespace, names.OPERATOR_CONFIG, message)
+        subject = body | {"apiVersion": "v1", "kind": "ConfigMap"}
+        await self._recorder.record(subject, [Notice(WARNING, Reason.CONFIG_INVALID, message)])

@@ -1,0 +1,91 @@
+"""What one pass sees: everything about one InferenceService, at one moment, frozen.
+
+Read from the store and from the agents' last reports; nothing here asks the API server.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from shoal import names
+from shoal.cluster import kinds
+from shoal.cluster.kinds import Kind
+from shoal.cluster.ports import Agents, Body
+from shoal.cluster.store import Key, Store
+from shoal.status.replicas import Replica
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The objects as they are in the cluster; `service` is None where there is none."""
+
+    key: Key
+    service: Body | None
+    models: tuple[Body, ...]
+    children: tuple[Body, ...]
+    pods: tuple[Body, ...]
+    account: Body | None
+
+    def child(self, kind: Kind, name: str) -> Body | None:
+        """Return one child."""
+        for body in self.children:
+            if body["kind"] == kind.kind and body["metadata"]["name"] == name:
+                return body
+        return None
+
+
+def observe(key: Key, store: Store) -> Observed:
+    """Collect what the store has of a service; what is being deleted is left out."""
+    namespace, name = key
+    service = store.get(kinds.INFERENCE_SERVICE, namespace, name)
+    predictor = service["spec"]["predictor"] if service else {}
+    account = predictor.get("serviceAccountName") or "default"
+    return Observed(
+        key=key,
+        service=None if service and _is_going(service) else service,
+        models=_staying(store.of_service(kinds.TRAINED_MODEL, key)),
+        children=_staying(body for kind in kinds.CHILDREN for body in store.of_service(kind, key)),
+        pods=_staying(store.of_service(kinds.POD, key)),
+        account=store.get(kinds.SERVICE_ACCOUNT, namespace, account),
+    )
+
+
+def agents_of(pods: Iterable[Body]) -> dict[str, str]:
+    """Return the addresses, by pod uid, at which an agent should answer."""
+    return {
+        pod["metadata"]["uid"]: pod["status"]["podIP"]
+        for pod in pods
+        if _has_agent(pod)
+        and pod.get("status", {}).get("phase") == "Running"
+        and pod["status"].get("podIP")
+    }
+
+
+def replicas_of(pods: Iterable[Body], agents: Agents) -> tuple[Replica, ...]:
+    """Return what is known of each pod of the predictor that still has a future."""
+    return tuple(
+        Replica(
+            pod=pod["metadata"]["name"],
+            ready=_is_ready(pod),
+            report=agents.report(pod["metadata"]["uid"]),
+            reachable=not _has_agent(pod) or agents.report(pod["metadata"]["uid"]) is not None,
+        )
+        for pod in pods
+        if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+    )
+
+
+def _has_agent(pod: Body) -> bool:
+    return any(box["name"] == names.AGENT_CONTAINER for box in pod["spec"]["containers"])
+
+
+def _is_ready(pod: Body) -> bool:
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return any(row["type"] == "Ready" and row["status"] == "True" for row in conditions)
+
+
+def _is_going(body: Body) -> bool:
+    return "deletionTimestamp" in body["metadata"]
+
+
+def _staying(bodies: Iterable[Body]) -> tuple[Body, ...]:
+    return tuple(body for body in bodies if not _is_going(body))

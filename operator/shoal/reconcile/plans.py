@@ -1,0 +1,229 @@
+"""Decides what should be, from what was observed; pure, so that tables can test it.
+
+A plan is made even where something is wrong: its `fault` then says what, its children stay
+as they are, and the statuses are computed all the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from types import MappingProxyType
+
+from shoal import modelconfig, names
+from shoal.api import inferenceservices, trainedmodels
+from shoal.api.inferenceservices import InferenceService
+from shoal.api.settings import ServingConfig
+from shoal.api.trainedmodels import TrainedModel
+from shoal.cluster import kinds
+from shoal.cluster.ports import Body
+from shoal.desired import admission, children, hosts, urls
+from shoal.desired.wanted import Wanted
+from shoal.errors import ReconcileError, StalledError
+from shoal.reasons import Reason
+from shoal.reconcile.observations import Observed
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a service answers; empty while its spec gives no answer to that."""
+
+    url: str = ""
+    component_url: str = ""
+    address: str = ""
+    protocol: str = urls.V2
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What should be, and what keeps it from being."""
+
+    service: InferenceService | None = None
+    models: tuple[TrainedModel, ...] = ()
+    is_host: bool = False
+    admitted: frozenset[str] = frozenset()
+    limit: Decimal | None = None
+    addresses: Addresses = Addresses()
+    children: tuple[Body, ...] = ()
+    fault: ReconcileError | None = None
+    broken_models: Mapping[str, StalledError] = MappingProxyType({})
+
+    @property
+    def parsed(self) -> InferenceService:
+        """The service, where there is one.
+
+        Raises:
+            LookupError: there is none, or it could not be parsed.
+        """
+        if self.service is None:
+            raise LookupError("this plan has no service")
+        return self.service
+
+
+def make(seen: Observed, config: ServingConfig, *, entry_service: bool) -> Plan:
+    """Make the plan of one service.
+
+    Args:
+        seen: what was observed.
+        config: the `inferenceservice-config` in force.
+        entry_service: whether the Service named as the InferenceService may be ours.
+    """
+    models, broken = _models(seen)
+    plan = Plan(
+        models=models,
+        broken_models=broken,
+        is_host=_was_host(seen),
+        admitted=_held(seen),
+    )
+    if seen.service is None:
+        return plan
+    try:
+        plan = replace(plan, service=inferenceservices.parse(seen.service))
+        plan = replace(plan, addresses=_addresses(plan.parsed, config))
+        return _complete(plan, seen, config, entry_service=entry_service)
+    except StalledError as error:
+        return replace(plan, fault=error)
+
+
+def leftovers(seen: Observed, plan: Plan) -> list[Body]:
+    """Return the children that we made and that should be no more.
+
+    Only what the InferenceService owns and what our field manager applied is ours. A
+    stopped service keeps its list of models (contract §2.12).
+    """
+    if seen.service is None or plan.service is None or plan.fault is not None:
+        return []
+    wanted = {(body["kind"], body["metadata"]["name"]) for body in plan.children}
+    keeps = {kinds.CONFIG_MAP.kind} if children.is_stopped(plan.service) else set()
+    return [
+        body
+        for body in seen.children
+        if (body["kind"], body["metadata"]["name"]) not in wanted
+        and body["kind"] not in keeps
+        and is_owned(body, seen.service)
+        and is_applied(body)
+    ]
+
+
+def is_owned(body: Body, service: Body) -> bool:
+    """Tell whether an object is this InferenceService's, by the owner's uid."""
+    owners = body["metadata"].get("ownerReferences") or ()
+    return any(
+        owner["uid"] == service["metadata"]["uid"] and owner.get("controller") for owner in owners
+    )
+
+
+def is_applied(body: Body) -> bool:
+    """Tell whether our field manager made an object."""
+    entries = body["metadata"].get("managedFields") or ()
+    return any(entry.get("manager") == names.FIELD_MANAGER for entry in entries)
+
+
+def adoption(model: Body, service: Body) -> Body | None:
+    """Make the metadata that ties a TrainedModel to its InferenceService; None if it is.
+
+    The owner reference makes Kubernetes delete the model with its service; the label is
+    upstream's (contract §10.1).
+    """
+    meta, owner = model["metadata"], service["metadata"]
+    labels = {names.TRAINED_MODEL_PARENT_LABEL: owner["name"]}
+    owners = [row["uid"] for row in meta.get("ownerReferences") or () if _is_service(row)]
+    has_label = labels.items() <= (meta.get("labels") or {}).items()
+    if has_label and owners == [owner["uid"]]:
+        return None
+    reference = {
+        "apiVersion": kinds.INFERENCE_SERVICE.api_version,
+        "kind": kinds.INFERENCE_SERVICE.kind,
+        "name": owner["name"],
+        "uid": owner["uid"],
+    }
+    return {
+        "apiVersion": kinds.TRAINED_MODEL.api_version,
+        "kind": kinds.TRAINED_MODEL.kind,
+        "metadata": {
+            "name": meta["name"],
+            "namespace": meta["namespace"],
+            "uid": meta["uid"],
+            "labels": labels,
+            "ownerReferences": [reference],
+        },
+    }
+
+
+def _is_service(owner: Body) -> bool:
+    return bool(owner["kind"] == kinds.INFERENCE_SERVICE.kind)
+
+
+def _models(seen: Observed) -> tuple[tuple[TrainedModel, ...], dict[str, StalledError]]:
+    models: list[TrainedModel] = []
+    broken: dict[str, StalledError] = {}
+    for body in seen.models:
+        try:
+            models.append(trainedmodels.parse(body))
+        except StalledError as error:
+            broken[body["metadata"]["name"]] = error
+    return tuple(models), broken
+
+
+def _addresses(service: InferenceService, config: ServingConfig) -> Addresses:
+    return Addresses(
+        url=urls.url(config, service),
+        component_url=urls.component_url(config, service),
+        address=urls.address(config, service),
+        protocol=urls.protocol(service),
+    )
+
+
+def _complete(plan: Plan, seen: Observed, config: ServingConfig, *, entry_service: bool) -> Plan:
+    service = plan.parsed
+    if unsupported := inferenceservices.unsupported(service):
+        raise StalledError(Reason.NOT_SUPPORTED, "; ".join(unsupported))
+    limit = admission.limit(service, config)
+    admitted = admission.admit(plan.models, limit, plan.admitted)
+    is_host = hosts.is_host(service, named_by_model=bool(plan.models), already=plan.is_host)
+    made = children.make(
+        Wanted(
+            service=service,
+            config=config,
+            models=tuple(
+                _entry(model) for model in plan.models if model.metadata.name in admitted
+            ),
+            is_host=is_host,
+            secrets=_secrets(seen),
+            entry_service=entry_service,
+        )
+    )
+    return replace(plan, is_host=is_host, admitted=admitted, limit=limit, children=tuple(made))
+
+
+def _entry(model: TrainedModel) -> modelconfig.Model:
+    return modelconfig.Model(
+        name=model.metadata.name,
+        storage_uri=model.storage_uri,
+        framework=model.framework,
+        memory=model.memory,
+    )
+
+
+def _held(seen: Observed) -> frozenset[str]:
+    """Return the names in the live list of models: those admitted before."""
+    held = seen.child(kinds.CONFIG_MAP, names.model_config(seen.key[1]))
+    try:
+        return frozenset(
+            model.name for model in modelconfig.decode((held or {}).get("data") or {})
+        )
+    except modelconfig.ModelConfigError:
+        return frozenset()
+
+
+def _was_host(seen: Observed) -> bool:
+    for body in seen.children:
+        if body["kind"] == kinds.DEPLOYMENT.kind:
+            annotations = body["metadata"].get("annotations") or {}
+            if annotations.get(names.AGENT_ANNOTATION) == "true":
+                return True
+    return False
+
+
+def _secrets(seen: Observed) -> tuple[str, ...]:
+    rows = (seen.account or {}).get("secrets") or ()
+    return tuple(sorted({row["name"] for row in rows if row.get("name")}))

@@ -1,0 +1,116 @@
+"""Writes the statuses that changed, and the events that follow from the change.
+
+A state that may well pass within a second is held back for one, so that a model that loads
+at once costs one write; what ends a True is never held back.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from shoal import reasons
+from shoal.cluster import kinds
+from shoal.cluster.kinds import Kind
+from shoal.cluster.ports import ApiError, Body, Cluster
+from shoal.cluster.store import Key, Store
+from shoal.reconcile.events import Recorder
+from shoal.reconcile.observations import Observed
+from shoal.reconcile.verdicts import Verdict
+from shoal.status import conditions, events
+from shoal.status.conditions import TRUE
+from shoal.status.trainedmodels import TrainedModelStatus
+
+_log: Final = logging.getLogger(__name__)
+_HOLD_SECONDS: Final = 1.0
+_WRITES_AT_ONCE: Final = 30
+_GONE: Final = (404, 409)  # deleted, or deleted and made anew: its next pass reports
+
+
+def may_hold(body: Body, judged: TrainedModelStatus) -> bool:
+    """Tell whether a report may wait: it says a passing state, and Ready is not True now."""
+    old = body.get("status") or {}
+    was_ready = conditions.find(old, reasons.Condition.READY)["status"] == TRUE
+    return not judged.settled and not was_ready
+
+
+class Reporter:
+    """Remembers nothing but since when it holds a passing state back."""
+
+    def __init__(
+        self, cluster: Cluster, store: Store, recorder: Recorder, clock: Callable[[], datetime]
+    ) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._recorder = recorder
+        self._clock = clock
+        self._held_since: dict[Key, dict[str, datetime]] = {}
+        self._slots = asyncio.Semaphore(_WRITES_AT_ONCE)
+
+    async def write(self, seen: Observed, verdict: Verdict) -> float | None:
+        """Report on a service and on its models.
+
+        Returns:
+            After how many seconds a state that is held back is to be looked at again.
+        """
+        now = self._clock()
+        before = self._held_since.pop(seen.key, {})
+        held: dict[str, datetime] = {}
+        async with asyncio.TaskGroup() as tasks:
+            if seen.service is not None and verdict.service is not None:
+                tasks.create_task(self._write_service(seen.service, verdict.service))
+            for body in seen.models:
+                judged = verdict.models[body["metadata"]["name"]]
+                if (body.get("status") or {}) == judged.status:
+                    continue
+                since = before.get(uid := body["metadata"]["uid"], now)
+                if may_hold(body, judged) and (now - since).total_seconds() < _HOLD_SECONDS:
+                    held[uid] = since
+                else:
+                    tasks.create_task(self._write_model(body, judged.status))
+        if not held:
+            return None
+        self._held_since[seen.key] = held
+        return _HOLD_SECONDS - (now - min(held.values())).total_seconds()
+
+    async def _write_service(self, body: Body, status: Mapping[str, Any]) -> None:
+        old = body.get("status") or {}
+        if old == status or not await self._apply(kinds.INFERENCE_SERVICE, body, status):
+            return
+        name = body["metadata"]["name"]
+        await self._recorder.record(body, events.of_inference_service(name, old, status))
+
+    async def _write_model(self, body: Body, status: Mapping[str, Any]) -> None:
+        old = body.get("status") or {}
+        async with self._slots:
+            if await self._apply(kinds.TRAINED_MODEL, body, status):
+                await self._recorder.record(body, events.of_trained_model(old, status))
+
+    async def _apply(self, kind: Kind, body: Body, status: Mapping[str, Any]) -> bool:
+        """Apply a status to exactly this object; return whether it still exists."""
+        meta = body["metadata"]
+        place = {key: meta[key] for key in ("name", "namespace", "uid")}
+        wanted = {
+            "apiVersion": kind.api_version,
+            "kind": kind.kind,
+            "metadata": place,
+            "status": status,
+        }
+        try:
+            applied = await self._cluster.apply(wanted, subresource="status")
+        except ApiError as error:
+            if error.status in _GONE:
+                return False
+            raise
+        self._store.put(kind, applied)
+        ready = conditions.find(status, reasons.Condition.READY)
+        _log.info(
+            "%s %s: Ready %s %s",
+            kind.kind,
+            meta["name"],
+            ready["status"],
+            ready.get("reason", ""),
+            extra={"namespace": meta["namespace"], "name": meta["name"]},
+        )
+        return True

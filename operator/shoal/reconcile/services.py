@@ -1,0 +1,75 @@
+"""The pass over one InferenceService and all that belongs to it.
+
+```
+ observe ──► plan ──► apply ──► judge ──► report
+```
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from shoal.cluster.ports import Agents, ApiError, Cluster
+from shoal.cluster.store import Key, Store
+from shoal.errors import ReconcileError, StalledError
+from shoal.reasons import Reason
+from shoal.reconcile import applies, observations, plans, verdicts
+from shoal.reconcile.configurations import Configuration
+from shoal.reconcile.events import Recorder
+from shoal.reconcile.observations import Observed
+from shoal.reconcile.plans import Plan
+from shoal.reconcile.reports import Reporter
+
+
+class Reconciler:
+    """Makes passes; holds the hands that they need and no state of its own."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        agents: Agents,
+        store: Store,
+        configuration: Configuration,
+        recorder: Recorder,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._cluster = cluster
+        self._agents = agents
+        self._store = store
+        self._configuration = configuration
+        self._reporter = Reporter(cluster, store, recorder, clock)
+        self._clock = clock
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Make one pass.
+
+        Returns:
+            After how many seconds to look again without being woken; None for never.
+
+        Raises:
+            ApiError: the API server refused for now; the statuses say so.
+        """
+        seen = observations.observe(key, self._store)
+        self._agents.follow(key, observations.agents_of(seen.pods))
+        entry_service = await applies.may_have_entry_service(self._cluster, seen)
+        plan = plans.make(seen, self._configuration.current, entry_service=entry_service)
+        fault, refusal = await self._apply(seen, plan)
+        seen = observations.observe(key, self._store)
+        replicas = observations.replicas_of(seen.pods, self._agents)
+        verdict = verdicts.judge(seen, plan, replicas, fault, self._clock())
+        again = await self._reporter.write(seen, verdict)
+        if refusal is not None:
+            raise refusal
+        return again
+
+    async def _apply(
+        self, seen: Observed, plan: Plan
+    ) -> tuple[ReconcileError | None, ApiError | None]:
+        """Apply the plan; return what to say about it, and what to try again for."""
+        try:
+            await applies.adoptions(self._cluster, self._store, seen)
+            await applies.children(self._cluster, self._store, seen, plan)
+        except StalledError as error:
+            return error, None
+        except ApiError as error:
+            return StalledError(Reason.RECONCILE_FAILED, str(error)), error
+        return plan.fault, None

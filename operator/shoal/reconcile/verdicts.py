@@ -1,0 +1,147 @@
+"""Judges what is true after the apply: the status of a service and of each of its models.
+
+Pure: what was observed and planned in, whole statuses out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from shoal import reasons
+from shoal.api import inferenceservices
+from shoal.api.trainedmodels import TrainedModel
+from shoal.cluster import kinds
+from shoal.cluster.ports import Body
+from shoal.desired import admission, children, urls
+from shoal.errors import ReconcileError, StalledError
+from shoal.reconcile.observations import Observed
+from shoal.reconcile.plans import Plan
+from shoal.status import conditions, trainedmodels
+from shoal.status import inferenceservices as services
+from shoal.status.conditions import FALSE, TRUE, Condition
+from shoal.status.replicas import Replica
+from shoal.status.trainedmodels import Memory, Parent, TrainedModelStatus
+
+Status = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Statuses, whole; `service` is None where there is no service to report on."""
+
+    service: Status | None
+    models: Mapping[str, TrainedModelStatus]
+
+
+def judge(
+    seen: Observed,
+    plan: Plan,
+    replicas: Sequence[Replica],
+    fault: ReconcileError | None,
+    now: datetime,
+) -> Verdict:
+    """Judge one service; `fault` is what kept the children from being as planned."""
+    broken = {name: _broken(seen, name, error, now) for name, error in plan.broken_models.items()}
+    if seen.service is None:
+        waiting = {m.metadata.name: _model(m, None, seen, now) for m in plan.models}
+        return Verdict(None, broken | waiting)
+    if plan.service is None:
+        return Verdict(_unreadable(seen.service, plan.fault, now), broken)
+    facts = _facts(seen, plan, fault)
+    old = seen.service.get("status") or {}
+    status = services.compute(plan.service, facts, old=old, now=now)
+    ready = conditions.find(status, reasons.Condition.READY)["status"] == TRUE
+    parent = _parent(plan, replicas, ready=ready)
+    models = {m.metadata.name: _model(m, (plan, parent), seen, now) for m in plan.models}
+    if plan.is_host:
+        counted = replace(facts, models=(len(models), sum(map(_is_loaded, models.values()))))
+        status = services.compute(plan.service, counted, old=old, now=now)
+    return Verdict(status, broken | models)
+
+
+def old_model_status(seen: Observed, name: str) -> Mapping[str, Any]:
+    """Return a TrainedModel's status as it was observed."""
+    for body in seen.models:
+        if body["metadata"]["name"] == name:
+            found: Mapping[str, Any] = body.get("status") or {}
+            return found
+    return {}
+
+
+def _facts(seen: Observed, plan: Plan, fault: ReconcileError | None) -> services.Facts:
+    service = plan.parsed
+    ingresses = {body["metadata"]["name"] for body in plan.children if _is_ingress(body)}
+    there = {body["metadata"]["name"] for body in seen.children if _is_ingress(body)}
+    deployments = [body for body in seen.children if body["kind"] == kinds.DEPLOYMENT.kind]
+    return services.Facts(
+        deployment=deployments[0] if deployments else None,
+        pods=seen.pods,
+        has_ingress=ingresses <= there,
+        stopped=children.is_stopped(service),
+        error=fault,
+        ignored=inferenceservices.ignored(service),
+        url=plan.addresses.url,
+        address=plan.addresses.address,
+        predictor_url=plan.addresses.component_url,
+    )
+
+
+def _is_ingress(body: Body) -> bool:
+    return bool(body["kind"] == kinds.INGRESS.kind)
+
+
+def _parent(plan: Plan, replicas: Sequence[Replica], *, ready: bool) -> Parent:
+    used = admission.used(plan.models, plan.admitted)
+    return Parent(
+        ready=ready,
+        is_mms=plan.is_host,
+        admitted=False,
+        memory=Memory(plan.limit, used),
+        replicas=replicas,
+    )
+
+
+def _model(
+    model: TrainedModel,
+    hosted: tuple[Plan, Parent] | None,
+    seen: Observed,
+    now: datetime,
+) -> TrainedModelStatus:
+    old = old_model_status(seen, model.metadata.name)
+    if hosted is None:
+        return trainedmodels.compute(model, None, old=old, now=now)
+    plan, parent = hosted
+    path = urls.model_path(model.metadata.name, plan.addresses.protocol)
+    own = replace(
+        parent,
+        admitted=parent.is_mms and model.metadata.name in plan.admitted,
+        url=plan.addresses.url and plan.addresses.url + path,
+        address=plan.addresses.address and plan.addresses.address + path,
+    )
+    return trainedmodels.compute(model, own, old=old, now=now)
+
+
+def _is_loaded(judged: TrainedModelStatus) -> bool:
+    found = conditions.find(judged.status, reasons.Condition.MODEL_LOADED)
+    return bool(found["status"] == TRUE)
+
+
+def _broken(seen: Observed, name: str, error: StalledError, now: datetime) -> TrainedModelStatus:
+    """Make the status of a TrainedModel that cannot be read."""
+    old = old_model_status(seen, name)
+    body = next(body for body in seen.models if body["metadata"]["name"] == name)
+    return TrainedModelStatus(_refused(body, old, error, now), settled=True)
+
+
+def _unreadable(body: Body, error: ReconcileError | None, now: datetime) -> Status | None:
+    """Make the status of an InferenceService that cannot be read; what was known stays."""
+    old = body.get("status") or {}
+    return None if error is None else {**old, **_refused(body, old, error, now)}
+
+
+def _refused(body: Body, old: Mapping[str, Any], error: ReconcileError, now: datetime) -> Status:
+    generation = body["metadata"]["generation"]
+    ready = Condition(reasons.Condition.READY, FALSE, error.reason, error.message)
+    rows = conditions.merge(old.get("conditions") or (), [ready], generation=generation, now=now)
+    return {"observedGeneration": generation, "conditions": rows}
