@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,6 @@ class StaticImage:
     tag: str
     program: Path
     name: str
-    arguments: Sequence[str] = ()
     user: str = "65532:65532"
 
     def write(self, target: Path) -> Path:
@@ -46,7 +44,7 @@ class StaticImage:
             "created": "2025-01-01T00:00:00Z",
             "config": {
                 "User": self.user,
-                "Entrypoint": [f"/{self.name}", *self.arguments],
+                "Entrypoint": [f"/{self.name}"],
                 "Env": ["PATH=/"],
             },
             "rootfs": {

@@ -17,8 +17,8 @@ _NEEDLESS = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/ap
 _CERTIFICATES = Path("/etc/ssl/certs")
 _PASSED_ON = ("PIP_INDEX_URL",)
 _SKIPPED = {"__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
-# Images of one program that is built from a Go module: name -> arguments before the user's.
-BUILTIN = {"versitygw": ()}
+# Images of nothing but a static program: built from a module, or from a folder of images/.
+BUILTIN = ("versitygw", "probe")
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,24 @@ def with_docker(build: Build) -> None:
 
 
 def builtin(name: str, tag: str, archive: Path) -> None:
-    """Write an image of nothing but a static program that is built from a Go module."""
-    program = binaries.ensure(name) / name
-    archives.StaticImage(tag, program, name, BUILTIN[name]).write(archive)
+    """Write an image of nothing but a static program."""
+    if name in binaries.MODULES:
+        program = binaries.ensure(name) / name
+    else:
+        program = binaries.build_program(_source(name), home.binaries() / name)
+    archives.StaticImage(tag, program, name).write(archive)
+
+
+def builtin_inputs(name: str) -> str:
+    """Return a hash of what decides the image of a static program."""
+    if name in binaries.MODULES:
+        return binaries.MODULES[name].key()
+    contents = [path.read_bytes() for path in _files(_source(name))]
+    return hashlib.sha256(b"\0".join(contents)).hexdigest()
+
+
+def _source(name: str) -> Path:
+    return home.HERE / "images" / name
 
 
 def _files(context: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from pathlib import Path
 if __package__ in {None, ""}:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from cluster import binaries, builds, containers, home, progress, providers, shell
+from cluster import builds, containers, home, progress, providers, shell
 
 _DEFAULT_TAG = "localhost/shoal:dev"
 _KIND_NAME = "shoal"
@@ -36,12 +36,12 @@ def ensure(context: Path, tag: str, file: Path | None = None) -> None:
 def ensure_builtin(name: str) -> None:
     """Have an image of one of the programs that this folder builds."""
     tag = f"localhost/{name}:dev"
-    key = binaries.MODULES[name].key()
     if providers.choose() == "kind":
         archive = _archive(tag)
         builds.builtin(name, tag, archive)
         shell.run(["kind", "load", "image-archive", str(archive), "--name", _KIND_NAME])
         return
+    key = builds.builtin_inputs(name)
     _ensure_here(tag, key, lambda archive: builds.builtin(name, tag, archive))
 
 

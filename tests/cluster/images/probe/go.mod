@@ -1,0 +1,3 @@
+module shoal.test/probe
+
+go 1.24.0
