@@ -127,7 +127,9 @@ def _resources(wanted: Wanted) -> dict[str, dict[str, str]]:
 
 
 def _canonical(**given: str) -> dict[str, str]:
-    return {name: quantities.canonical(value) for name, value in given.items() if value}
+    """Spell as the API server does; 0 is none, as for the server's container."""
+    spelt = {name: quantities.canonical(value) for name, value in given.items()}
+    return {name: value for name, value in spelt.items() if value != "0"}
 
 
 def _with_models(wanted: Wanted, server: Mapping[str, Any]) -> dict[str, Any]:

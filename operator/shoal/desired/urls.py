@@ -1,5 +1,6 @@
 """Under which addresses a service and its models answer (contract §2.9); used by `reconcile`."""
 
+import functools
 import re
 
 import jinja2
@@ -38,7 +39,7 @@ def host(config: ServingConfig, name: str, service: InferenceService) -> str:
     """
     metadata = service.metadata
     try:
-        text = _ENVIRONMENT.from_string(_jinja(config.ingress.domain_template)).render(
+        text = _compiled(config.ingress.domain_template).render(
             Name=name,
             Namespace=metadata.namespace,
             IngressDomain=config.ingress.ingress_domain,
@@ -85,6 +86,12 @@ def model_path(name: str, protocol: str) -> str:
 
 def _predictor(service: InferenceService) -> str:
     return names.predictor(service.metadata.name, service.spec.predictor.name)
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(template: str) -> jinja2.Template:
+    """Compile once what every service renders."""
+    return _ENVIRONMENT.from_string(_jinja(template))
 
 
 def _jinja(template: str) -> str:

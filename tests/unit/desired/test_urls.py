@@ -1,0 +1,93 @@
+import pytest
+
+from shoal.api import inferenceservices, settings
+from shoal.desired import urls
+from shoal.errors import StalledError
+from shoal.reasons import Reason
+from support import builders
+
+SERVICE = inferenceservices.parse(
+    builders.inference_service(
+        "m", namespace="ns", annotations={"team": "blue", "a.b/c-d": "green"}, labels={"x": "y"}
+    )
+)
+
+
+def _config(**ingress: str) -> settings.ServingConfig:
+    return settings.ServingConfig.model_validate({"ingress": ingress})
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        pytest.param(settings.DOMAIN_TEMPLATE, "m.ns.example.com", id="the-default"),
+        pytest.param(
+            "{{.Name}}-{{ .Namespace }}.{{- .IngressDomain -}}", "m-ns.example.com", id="go"
+        ),
+        pytest.param("{{ Name }}.{{ Namespace }}.x", "m.ns.x", id="jinja"),
+        pytest.param("{{ .Annotations.team }}.x.y", "blue.x.y", id="go-annotation"),
+        pytest.param("{{ .Labels.x }}.z.y", "y.z.y", id="go-label"),
+        pytest.param('{{ index .Annotations "a.b/c-d" }}.x', "green.x", id="go-index"),
+        pytest.param('{{ Annotations["a.b/c-d"] }}.x', "green.x", id="jinja-index"),
+    ],
+)
+def test_host(template: str, expected: str) -> None:
+    assert urls.host(_config(domainTemplate=template), "m", SERVICE) == expected
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param("{{ .Name }}", id="one-label-is-no-domain"),
+        pytest.param("{{ .Annotations.missing }}.x", id="an-annotation-that-is-not-there"),
+        pytest.param("{{ .Nonsense }}.x", id="a-word-that-is-unknown"),
+        pytest.param("{{ .Name | }}.x", id="no-template"),
+        pytest.param("{{ 1 / 0 }}.x", id="arithmetic"),
+        pytest.param("{{ Name + 1 }}.x", id="types"),
+        pytest.param("{{ Name.__class__.__mro__ }}.x", id="out-of-the-sandbox"),
+        pytest.param("A.{{ .Name }}", id="upper-case"),
+        pytest.param("{{ .Name }}.b\nc", id="a-line-break"),
+        pytest.param("{{ .Name }}." + "a" * 64, id="a-label-too-long"),
+        pytest.param("{{ .Name }}" + ".abcdefgh" * 30, id="a-name-too-long"),
+    ],
+)
+def test_a_template_without_a_host_is_refused(template: str) -> None:
+    with pytest.raises(StalledError, match=r"key ingress, field domainTemplate: ") as error:
+        urls.host(_config(domainTemplate=template), "m", SERVICE)
+    assert error.value.reason == Reason.CONFIG_INVALID
+
+
+def test_urls_of_a_service() -> None:
+    config = _config(urlScheme="https")
+    assert urls.url(config, SERVICE) == "https://m.ns.example.com"
+    assert urls.component_url(config, SERVICE) == "http://m-predictor.ns.example.com"
+    assert urls.address(config, SERVICE) == "http://m-predictor.ns.svc.cluster.local"
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        pytest.param(None, "v2", id="v2-where-nothing-is-said"),
+        pytest.param([{"name": "OTHER", "value": "v1"}], "v2", id="another-variable"),
+        pytest.param([{"name": "PROTOCOL", "value": "v1"}], "v1", id="v1"),
+        pytest.param([{"name": "PROTOCOL", "value": "v2"}], "v2", id="v2"),
+        pytest.param(
+            [{"name": "PROTOCOL", "value": "v1"}, {"name": "PROTOCOL", "value": "v2"}],
+            "v2",
+            id="the-last-one-counts",
+        ),
+    ],
+)
+def test_protocol(env: list[dict[str, str]] | None, expected: str) -> None:
+    body = builders.inference_service(containers=[builders.container(env=env)])
+    assert urls.protocol(inferenceservices.parse(body)) == expected
+
+
+def test_protocol_of_a_framework_is_v2_without_a_container() -> None:
+    body = builders.inference_service(containers=[], predictor={"sklearn": {}})
+    assert urls.protocol(inferenceservices.parse(body)) == "v2"
+
+
+def test_model_path() -> None:
+    assert urls.model_path("m1", urls.V2) == "/v2/models/m1/infer"
+    assert urls.model_path("m1", urls.V1) == "/v1/models/m1:predict"
