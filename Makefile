@@ -6,7 +6,9 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 export SHOAL_HOME ?= $(HOME)/.cache/shoal
-export SHOAL_STARTED ?= $(shell date +%s)
+ifndef SHOAL_STARTED
+export SHOAL_STARTED := $(shell date +%s)
+endif
 export PATH := $(SHOAL_HOME)/bin:$(PATH)
 
 PYTHON ?= python3
@@ -28,7 +30,7 @@ with_cluster = set -a; source $(SHOAL_HOME)/cluster/env; set +a
 ##@ The two that everything starts with
 
 .PHONY: demo
-demo: install ## set everything up and serve two models on one server, step by step
+demo: install example-image ## set everything up and serve two models on one server, step by step
 	$(call say,The demo: examples/custom-model-mms as docs/walkthrough.md types it)
 	@$(with_cluster); $(BIN)/python examples/demo.py
 
@@ -45,9 +47,14 @@ cluster: $(READY) ## bring a Kubernetes cluster up, or find it up; prints what t
 	@$(BIN)/python tests/cluster/up.py
 
 .PHONY: image
-image: cluster ## build the images and load them into the cluster
-	$(call say,The images)
+image: cluster ## build the operator's image and load it into the cluster
+	$(call say,The operator's image)
 	@$(BIN)/python tests/cluster/image.py
+
+.PHONY: example-image
+example-image: cluster
+	$(call say,The example model server's image)
+	@$(BIN)/python tests/cluster/image.py --context examples/custom-server --tag localhost/custom-server:dev
 
 .PHONY: install
 install: image ## install the operator with Helm on the cluster
@@ -98,7 +105,7 @@ integration: $(READY) ## a real API server; operator and agents as processes; no
 	@$(call ring,integration,tests/integration)
 
 .PHONY: e2e
-e2e: install ## a real node: the walk-through as a user types it, and its failures
+e2e: install example-image ## a real node: the walk-through as a user types it, and its failures
 	$(call say,e2e)
 	@$(with_cluster); $(call ring,e2e,tests/e2e)
 
@@ -116,7 +123,7 @@ verify: generate lint test ## what a change must pass: everything, and no genera
 		echo "Generated files differ from their sources; commit what 'make generate' wrote:"; echo "$$dirty"; exit 1; fi
 
 .PHONY: bench
-bench: install ## measure on the cluster what README and docs say in numbers
+bench: install example-image ## measure on the cluster what README and docs say in numbers
 	$(call say,bench)
 	@$(with_cluster); $(BIN)/python benchmarks/latency.py
 
@@ -127,7 +134,7 @@ help: ## this list
 
 # The folder's name carries the lock's hash, so there is nothing to compare by time.
 $(READY):
-	@$(PYTHON) tests/support/venv.py $(VENV)
+	@$(PYTHON) tests/support/environments.py $(VENV)
 
 $(SHOAL_HOME)/bin/helm:
 	@PYTHONPATH=tests $(PYTHON) -c "from cluster import binaries; binaries.ensure('helm')"

@@ -6,7 +6,7 @@ an environment is made once, and a changed lock makes another.
 
 import os
 import shutil
-import subprocess  # noqa: S404 - fixed lists of arguments, no shell
+import subprocess
 import sys
 import time
 import venv
