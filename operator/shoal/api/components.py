@@ -293,16 +293,22 @@ class StorageUri(Fields):
     """Where the container finds the files."""
 
 
+def _top(entry: str) -> str:
+    """Write the CEL expression for the first step of an entry's mount path, such as /mnt."""
+    path = f"({entry}.mountPath + '/')"
+    return f"{path}.substring(0, {path}.indexOf('/', 1))"
+
+
+_IS_CLAIM = "{}.uri.startsWith('pvc://')"
 STORAGE_URI_RULES = (
     Rule(
-        "self.filter(s, !s.uri.startsWith('pvc://'))"
-        ".all(s, s.mountPath.split('/')[1] == self.filter(t, !t.uri.startsWith('pvc://'))[0]"
-        ".mountPath.split('/')[1])",
+        f"self.all(s, self.all(t, {_IS_CLAIM.format('s')} || {_IS_CLAIM.format('t')}"
+        f" || {_top('s')} == {_top('t')}))",
         "mount paths other than those of pvc:// must have a parent directory (not /) in common",
     ),
     Rule(
-        "self.filter(s, s.uri.startsWith('pvc://')).all(s, self.filter(t, t.uri.startsWith"
-        "('pvc://')).exists_one(t, t.mountPath == s.mountPath))",
+        f"self.all(s, !{_IS_CLAIM.format('s')} || self.exists_one(t,"
+        f" {_IS_CLAIM.format('t')} && t.mountPath == s.mountPath))",
         "mount paths of pvc:// must be unique",
     ),
 )

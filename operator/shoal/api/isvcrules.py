@@ -8,18 +8,18 @@ from typing import Final
 
 from shoal.api.fields import NAME_PATTERN, Rule
 
-MAX_CANARIES: Final = 16
+MAX_CANARIES: Final = 8
 MIN_REPLICAS: Final = "'MinReplicas' cannot be less than 0"
 MAX_REPLICAS: Final = "'MaxReplicas' cannot be less than 0"
 MIN_ABOVE_MAX: Final = "'MinReplicas' cannot be greater than MaxReplicas"
 BOTH_STORAGES: Final = "Setting both StorageURI and StorageURIs is not supported."
 
-_KEYS: Final = (
+KEYS: Final = (
     "sklearn", "xgboost", "tensorflow", "pytorch", "triton", "onnx", "huggingface", "pmml",
     "lightgbm", "paddle", "model",
 )  # fmt: skip
 ONE_PREDICTOR: Final = (
-    f"exactly one of [{', '.join(_KEYS)}, containers] must be specified in PredictorSpec"
+    f"exactly one of [{', '.join(KEYS)}, containers] must be specified in PredictorSpec"
 )
 # A label value may have 63 characters; `app: isvc.<service>-predictor` is the longest we make.
 _LABEL: Final = 63
@@ -29,12 +29,28 @@ _TRANSFORMER_ROOM: Final = _LABEL - len("isvc.-transformer")
 
 
 def _any_of(condition: str) -> str:
-    return " || ".join(condition.format(key=key) for key in _KEYS)
+    return " || ".join(condition.format(key=key) for key in KEYS)
 
 
-_GIVEN: Final = "[" + ", ".join(f"has(self.{key})" for key in _KEYS) + "].filter(x, x).size()"
+_GIVEN: Final = "[" + ", ".join(f"has(self.{key})" for key in KEYS) + "].filter(x, x).size()"
 _OWN: Final = "(has(self.containers) && self.containers.exists(c, c.name == 'kserve-container'))"
-_STORAGE_URI: Final = "[" + ", ".join(f"{{at}}.?{key}.?storageUri" for key in _KEYS) + "]"
+
+
+def _text(path: str) -> str:
+    """Write the CEL expression for a string that may be absent from an object that is there."""
+    return f"(has({path}) ? {path} : '')"
+
+
+def _storage_uri(predictor: str, key: str) -> str:
+    path = f"{predictor}.{key}"
+    return f"(has({path}) && has({path}.storageUri) ? {path}.storageUri : '')"
+
+
+_NAME: Final = _text("self.predictor.name")
+_STORAGE_CHANGED: Final = " || ".join(
+    f"{_storage_uri('self.predictor', key)} != {_storage_uri('oldSelf.predictor', key)}"
+    for key in KEYS
+)
 
 REPLICAS: Final = Rule(
     "!has(self.minReplicas) || !has(self.maxReplicas) || self.maxReplicas == 0"
@@ -62,7 +78,7 @@ PREDICTOR: Final = (
     Rule(
         "!has(self.containers) || self.containers.all(c, c.name != 'kserve-container'"
         " || !has(c.env) || c.env.all(e, e.name != 'PROTOCOL' || !has(e.value)"
-        " || e.value in ['v1', 'v2']))",
+        " || e.value == 'v1' || e.value == 'v2'))",
         "invalid protocol. Must be one of [v1, v2]",
     ),
 )
@@ -89,8 +105,8 @@ CANARIES: Final = (
         "each canary needs a predictor.name",
     ),
     Rule(
-        "self.all(c, self.exists_one(d, d.predictor.?name.orValue('')"
-        " == c.predictor.?name.orValue('')))",
+        f"self.all(c, self.exists_one(d, {_text('d.predictor.name')}"
+        f" == {_text('c.predictor.name')}))",
         "the names of canaries must be unique",
     ),
     Rule(
@@ -109,8 +125,7 @@ CANARIES: Final = (
 
 SPEC: Final = (
     Rule(
-        "!has(self.canary) || self.canary.all(c, c.predictor.?name.orValue('')"
-        " != self.predictor.?name.orValue(''))",
+        f"!has(self.canary) || self.canary.all(c, {_text('c.predictor.name')} != {_NAME})",
         "the name of a canary must differ from the stable predictor's",
     ),
     Rule(
@@ -124,14 +139,14 @@ SPEC: Final = (
         "minReplicas of a canary cannot be greater than the stable predictor's",
     ),
     Rule(
-        "self.predictor.?name.orValue('') == oldSelf.predictor.?name.orValue('')"
-        f" || {_STORAGE_URI.format(at='self.predictor')}"
-        f" != {_STORAGE_URI.format(at='oldSelf.predictor')}",
+        f"{_NAME} == {_text('oldSelf.predictor.name')} || {_STORAGE_CHANGED}",
         "predictor.name change requires a model change (e.g. storageUri)",
     ),
 )
 
-_LENGTH: Final = "self.metadata.name.size() + self.spec.predictor.?name.orValue('').size()"
+_PART: Final = _text("self.spec.predictor.name")
+_OLD_PART: Final = _text("oldSelf.value().spec.predictor.name")
+_LENGTH: Final = f"self.metadata.name.size() + {_PART}.size()"
 ROOT: Final = (
     Rule(
         f"oldSelf.hasValue() || self.metadata.name.matches('{NAME_PATTERN}')",
@@ -141,15 +156,10 @@ ROOT: Final = (
         optional_old_self=True,
     ),
     Rule(
-        f"(oldSelf.hasValue() && oldSelf.value().spec.predictor.?name.orValue('')"
-        f" == self.spec.predictor.?name.orValue('')) || {_LENGTH}"
-        f" <= (self.spec.predictor.?name.orValue('') == '' ? {_PREDICTOR_ROOM} : {_NAMED_ROOM})",
+        f"(oldSelf.hasValue() && {_OLD_PART} == {_PART}) || {_LENGTH}"
+        f" <= ({_PART} == '' ? {_PREDICTOR_ROOM} : {_NAMED_ROOM})",
         f"the name may have at most {_PREDICTOR_ROOM} characters, with predictor.name both "
         f"together {_NAMED_ROOM}: a label of the pods, isvc.<name>-predictor, may have {_LABEL}",
-        dynamic=f"""'the name "' + self.metadata.name + '" may have at most {_PREDICTOR_ROOM} """
-        f"""characters (with predictor.name both together {_NAMED_ROOM}), it has ' """
-        """+ string(self.metadata.name.size()) """
-        f"""+ ': a label of the pods, isvc.<name>-predictor, may have {_LABEL}'""",
         optional_old_self=True,
     ),
     Rule(

@@ -12,6 +12,7 @@ KUBERNETES: Final = "x-shoal-kubernetes"
 COMPONENT_POD: Final = "component-pod"
 RUNTIME_POD: Final = "runtime-pod"
 CONTAINER: Final = "container"
+ENVIRONMENT: Final = "environment"
 
 POD_FIELDS: Final = frozenset(
     {

@@ -1,25 +1,12 @@
 """The predictor of an InferenceService: its implementations and their containers."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
-from pydantic import AliasChoices, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from shoal.api import isvcrules, podspecs
 from shoal.api.components import ModelStorageSpec, PodComponent
 from shoal.api.fields import NAME_PATTERN, Fields, Int32, Raw, Rule, rules
-
-FRAMEWORKS: Final = (
-    "sklearn",
-    "xgboost",
-    "tensorflow",
-    "pytorch",
-    "triton",
-    "onnx",
-    "huggingface",
-    "pmml",
-    "lightgbm",
-    "paddle",
-)
 
 
 class ConfidentialSpec(Fields):
@@ -37,7 +24,7 @@ class ConfidentialSpec(Fields):
     enabled: bool | None = None
     """Whether the model is decrypted when it is fetched."""
 
-    resource_id: str | None = None
+    resource_id: Annotated[str, Field(max_length=1024)] | None = None
     """Where the key is: kbs:///repository/type/tag."""
 
 
@@ -68,18 +55,22 @@ class PredictorExtensionSpec(Fields):
     runtime_version: str | None = None
     """Tag of the runtime's image."""
 
-    protocol_version: str | None = Field(
-        default=None,
-        validation_alias=AliasChoices("protocolVersion", "ProtocolVersion", "protocol_version"),
-        serialization_alias="protocolVersion",
-    )
+    protocol_version: str | None = None
     """The protocol that the server must speak: v1, v2, grpc-v1 or grpc-v2."""
+
+    misspelt_protocol_version: str | None = Field(default=None, alias="ProtocolVersion")
+    """Another spelling of protocolVersion, as some guides have it."""
 
     storage: ModelStorageSpec | None = None
     """A place of an object store, by key of the storage Secret."""
 
     confidential: ConfidentialSpec | None = None
     """A model that is stored encrypted."""
+
+    @property
+    def protocol(self) -> str:
+        """The protocol that is asked for, "" when none is."""
+        return self.protocol_version or self.misspelt_protocol_version or ""
 
     @property
     def container(self) -> Raw:
@@ -146,6 +137,7 @@ class Predictor(PodComponent):
 
     name: Annotated[
         str,
+        Field(max_length=63),
         Rule(
             f"self == '' || self.matches('{NAME_PATTERN}')",
             "must consist of lower case alphanumeric characters or '-', "
@@ -195,7 +187,7 @@ class Predictor(PodComponent):
 
     def framework_specs(self) -> dict[str, PredictorExtensionSpec]:
         """Give `model` and the framework keys that are set, by the name of the field."""
-        named = {name: getattr(self, name) for name in ("model", *FRAMEWORKS)}
+        named = {name: getattr(self, name) for name in isvcrules.KEYS}
         return {name: spec for name, spec in named.items() if spec is not None}
 
     @property
