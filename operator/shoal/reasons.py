@@ -14,6 +14,7 @@ class Condition(StrEnum):
     INGRESS_READY = "IngressReady"
     STOPPED = "Stopped"
     FIELDS_HONOURED = "FieldsHonoured"
+    ENTRY_SERVICE_READY = "EntryServiceReady"
     INFERENCE_SERVICE_READY = "InferenceServiceReady"
     IS_MMS_PREDICTOR = "IsMMSPredictor"
     MEMORY_RESOURCE_AVAILABLE = "MemoryResourceAvailable"

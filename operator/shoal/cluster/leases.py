@@ -93,8 +93,11 @@ class Elector:
         namespace: str,
         identity: str,
         clock: Callable[[], datetime],
+        *,
+        renew_seconds: float = _RENEW_SECONDS,
     ) -> None:
         self._client = client
+        self._renew_seconds = renew_seconds
         self._namespace = namespace
         self._identity = identity
         self._clock = clock
@@ -117,7 +120,7 @@ class Elector:
         """
         renewed = self._clock()
         while True:
-            await asyncio.sleep(_RENEW_SECONDS)
+            await asyncio.sleep(self._renew_seconds)
             if await self._try():
                 renewed = self._clock()
             elif self._clock() - renewed >= timedelta(seconds=DURATION_SECONDS - _RENEW_SECONDS):

@@ -5,9 +5,8 @@ as they are, and the statuses are computed all the same.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from types import MappingProxyType
 
 from shoal import modelconfig, names
 from shoal.api import inferenceservices, trainedmodels
@@ -44,8 +43,9 @@ class Plan:
     limit: Decimal | None = None
     addresses: Addresses = Addresses()
     children: tuple[Body, ...] = ()
+    entry_taken: bool = False
     fault: ReconcileError | None = None
-    broken_models: Mapping[str, StalledError] = MappingProxyType({})
+    broken_models: Mapping[str, StalledError] = field(default_factory=dict)
 
     @property
     def parsed(self) -> InferenceService:
@@ -73,13 +73,14 @@ def make(seen: Observed, config: ServingConfig, *, entry_service: bool) -> Plan:
         broken_models=broken,
         is_host=_was_host(seen),
         admitted=_held(seen),
+        entry_taken=not entry_service,
     )
     if seen.service is None:
         return plan
     try:
         plan = replace(plan, service=inferenceservices.parse(seen.service))
         plan = replace(plan, addresses=_addresses(plan.parsed, config))
-        return _complete(plan, seen, config, entry_service=entry_service)
+        return _complete(plan, seen, config)
     except StalledError as error:
         return replace(plan, fault=error)
 
@@ -173,7 +174,7 @@ def _addresses(service: InferenceService, config: ServingConfig) -> Addresses:
     )
 
 
-def _complete(plan: Plan, seen: Observed, config: ServingConfig, *, entry_service: bool) -> Plan:
+def _complete(plan: Plan, seen: Observed, config: ServingConfig) -> Plan:
     service = plan.parsed
     if unsupported := inferenceservices.unsupported(service):
         raise StalledError(Reason.NOT_SUPPORTED, "; ".join(unsupported))
@@ -189,7 +190,7 @@ def _complete(plan: Plan, seen: Observed, config: ServingConfig, *, entry_servic
             ),
             is_host=is_host,
             secrets=_secrets(seen),
-            entry_service=entry_service,
+            entry_service=not plan.entry_taken,
         )
     )
     return replace(plan, is_host=is_host, admitted=admitted, limit=limit, children=tuple(made))

@@ -81,6 +81,7 @@ def _facts(seen: Observed, plan: Plan, fault: ReconcileError | None) -> services
         stopped=children.is_stopped(service),
         error=fault,
         ignored=inferenceservices.ignored(service),
+        entry_taken=plan.entry_taken,
         url=plan.addresses.url,
         address=plan.addresses.address,
         predictor_url=plan.addresses.component_url,

@@ -55,6 +55,7 @@ def of_inference_service(
         *_readiness(name, old, new),
         *_warnings(reasons.Condition.PREDICTOR_READY, old, new, only=_STALLED),
         *_warnings(reasons.Condition.FIELDS_HONOURED, old, new, only=None),
+        *_warnings(reasons.Condition.ENTRY_SERVICE_READY, old, new, only=None),
     ]
 
 

@@ -29,7 +29,8 @@ class Facts:
     `deployment` is None where there is none. `has_ingress` is True when the Ingress exists as
     wanted, or none is wanted. `models` counts the TrainedModels that name the service (all,
     loaded); None where it takes none. `ignored` are paths of accepted fields that have no
-    effect. `error` is why the spec could not be acted on. URLs are empty where unknown.
+    effect. `entry_taken` tells that somebody else has the Service named as the InferenceService.
+    `error` is why the spec could not be acted on. URLs are empty where unknown.
     """
 
     deployment: Json | None = None
@@ -39,6 +40,7 @@ class Facts:
     stopped: bool = False
     error: ReconcileError | None = None
     ignored: Sequence[str] = ()
+    entry_taken: bool = False
     url: str = ""
     address: str = ""
     predictor_url: str = ""
@@ -81,7 +83,20 @@ def _running(facts: Facts) -> list[Condition]:
         *dependents,
         Condition(reasons.Condition.STOPPED, FALSE, severity=INFO),
         _honoured(facts.ignored),
+        *_entry(facts),
     ]
+
+
+def _entry(facts: Facts) -> list[Condition]:
+    """Say that the short address inside the cluster is not ours; silent where it is."""
+    if not facts.entry_taken:
+        return []
+    message = (
+        "A Service with the InferenceService's name exists and belongs to somebody else;"
+        " inside the cluster use the address in status.address."
+    )
+    kind = reasons.Condition.ENTRY_SERVICE_READY
+    return [Condition(kind, FALSE, Reason.NAME_TAKEN, message, INFO)]
 
 
 def _honoured(ignored: Sequence[str]) -> Condition:

@@ -1,0 +1,337 @@
+"""State in, one pass, state out; every row's second pass writes nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shoal import modelconfig
+from shoal.cluster import kinds
+from shoal.cluster.kinds import Kind
+from shoal.cluster.ports import ApiError, Body
+from shoal.cluster.store import Store
+from shoal.modelstates import Report, State
+from shoal.reconcile.configurations import Configuration
+from shoal.reconcile.events import Recorder
+from shoal.reconcile.services import Reconciler
+from support import builders
+from support.fakes import FakeAgents, FakeCluster
+
+KEY = ("default", builders.SERVICE)
+AVAILABLE = [builders.condition("Available", "True", "MinimumReplicasAvailable")]
+
+
+@dataclass
+class World:
+    """A cluster, its agents, and an operator's hands on them."""
+
+    cluster: FakeCluster
+    agents: FakeAgents
+    seconds: float = 0
+
+    async def run(self) -> float | None:
+        """Make one pass with a store filled anew, as after a restart of the operator."""
+        store = Store()
+        for kind in kinds.WATCHED:
+            for body in await self.cluster.list(kind):
+                store.put(kind, body)
+        recorder = Recorder(self.cluster, self.now)
+        configuration = Configuration("shoal-system", "shoal:test", recorder, lambda: None)
+        self.hands = Reconciler(
+            self.cluster, self.agents, store, configuration, recorder, self.now
+        )
+        return await self.hands.reconcile(KEY)
+
+    def now(self) -> Any:
+        return builders.NOW + timedelta(seconds=self.seconds)
+
+    def one(self, kind: Kind, name: str) -> Body:
+        return self.cluster.objects[kind.plural, "default", name]
+
+    def names(self, kind: Kind) -> list[str]:
+        return sorted(name for plural, _, name in self.cluster.objects if plural == kind.plural)
+
+    def condition(self, kind: Kind, name: str, wanted: str = "Ready") -> tuple[str, str]:
+        rows = self.one(kind, name)["status"]["conditions"]
+        row = next(row for row in rows if row["type"] == wanted)
+        return row["status"], row.get("reason", "")
+
+    def service(self, wanted: str = "Ready") -> tuple[str, str]:
+        return self.condition(kinds.INFERENCE_SERVICE, builders.SERVICE, wanted)
+
+    def model(self, wanted: str = "Ready", name: str = "model1-custom") -> tuple[str, str]:
+        return self.condition(kinds.TRAINED_MODEL, name, wanted)
+
+    def deploy(self) -> None:
+        """Let the Deployment be available, as its controller would."""
+        body = self.one(kinds.DEPLOYMENT, f"{builders.SERVICE}-predictor")
+        body["status"] = {"conditions": AVAILABLE}
+
+    def add_pod(self, name: str = "pod-a", *, agent: bool = True, ready: bool = True) -> None:
+        body = builders.pod(
+            name, ready=ready, labels={"serving.kserve.io/inferenceservice": builders.SERVICE}
+        )
+        boxes = [{"name": "kserve-container"}, *([{"name": "agent"}] if agent else [])]
+        body["spec"] = {"containers": boxes}
+        body["status"] |= {"phase": "Running", "podIP": "10.0.0.9"}
+        self.cluster.put(body)
+
+    def say(self, report: Report, pod: str = "pod-a") -> None:
+        self.agents.reports[f"uid-of-{pod}"] = report
+
+
+@pytest.fixture
+def world() -> World:
+    made = World(FakeCluster(), FakeAgents())
+    made.cluster.put(builders.inference_service())
+    return made
+
+
+def wanted_model(name: str = "model1-custom") -> modelconfig.Model:
+    return modelconfig.Model(name, "s3://models/model1", "custom", "256Mi")
+
+
+def loaded(name: str = "model1-custom") -> Report:
+    state = builders.model_state(State.LOADED, wanted_model(name))
+    return builders.report(**{name.replace("-", "__"): state})
+
+
+async def until_loaded(world: World) -> None:
+    """Bring W1 to its end."""
+    world.cluster.put(builders.trained_model())
+    await world.run()
+    world.deploy()
+    world.add_pod()
+    world.say(loaded())
+    await world.run()
+    await world.run()
+
+
+async def test_a_service_without_models_gets_a_predictor_and_no_agent(world: World) -> None:
+    await world.run()
+    assert world.names(kinds.DEPLOYMENT) == ["custom-model-mms-predictor"]
+    assert world.names(kinds.SERVICE) == ["custom-model-mms", "custom-model-mms-predictor"]
+    assert world.names(kinds.CONFIG_MAP) == []
+    boxes = world.one(kinds.DEPLOYMENT, "custom-model-mms-predictor")["spec"]["template"]["spec"]
+    assert [box["name"] for box in boxes["containers"]] == ["kserve-container"]
+    assert world.service()[0] == "False"
+
+
+async def test_a_model_makes_its_service_a_host(world: World) -> None:
+    world.cluster.put(builders.trained_model())
+    await world.run()
+    config = world.one(kinds.CONFIG_MAP, "modelconfig-custom-model-mms-0")
+    assert [model.name for model in modelconfig.decode(config["data"])] == ["model1-custom"]
+    assert world.names(kinds.ROLE) == ["custom-model-mms-agent"]
+
+
+async def test_ready_means_loaded(world: World) -> None:
+    await until_loaded(world)
+    assert world.service() == ("True", "")
+    assert world.model() == ("True", "")
+    status = world.one(kinds.TRAINED_MODEL, "model1-custom")["status"]
+    assert status["copies"]["summary"] == "1/1"
+    host = "http://custom-model-mms.default.example.com"
+    assert status["url"] == f"{host}/v2/models/model1-custom/infer"
+    assert world.one(kinds.INFERENCE_SERVICE, KEY[1])["status"]["models"]["summary"] == "1/1"
+
+
+async def test_a_settled_service_costs_no_write(world: World) -> None:
+    await until_loaded(world)
+    world.cluster.writes.clear()
+    world.seconds = 3600
+    assert await world.run() is None
+    assert world.cluster.writes == []
+
+
+@pytest.mark.parametrize(
+    ("report", "expected"),
+    [
+        pytest.param(None, ("Unknown", "AgentUnreachable"), id="no-answer-is-unknown"),
+        pytest.param(
+            builders.report(), ("False", "Pending"), id="an-agent-that-knows-nothing-is-pending"
+        ),
+        pytest.param(
+            builders.report(
+                model1__custom=builders.model_state(
+                    State.FAILED,
+                    wanted_model(),
+                    reason="ModelLoadFailed",
+                    message="the server said no",
+                )
+            ),
+            ("False", "ModelLoadFailed"),
+            id="a-failure-is-told",
+        ),
+    ],
+)
+async def test_what_was_true_is_not_told_on(
+    world: World, report: Report | None, expected: tuple[str, str]
+) -> None:
+    await until_loaded(world)
+    world.agents.reports.clear()
+    if report is not None:
+        world.say(report)
+    await world.run()
+    assert world.model("ModelLoaded") == expected
+    assert world.model() == expected
+
+
+async def test_a_new_pod_that_is_ready_without_the_model_is_a_lie_avoided(world: World) -> None:
+    await until_loaded(world)
+    world.add_pod("pod-b", agent=False)
+    await world.run()
+    assert world.model()[0] == "False"
+    assert world.one(kinds.TRAINED_MODEL, "model1-custom")["status"]["copies"]["summary"] == "1/2"
+
+
+async def test_a_new_pod_that_is_not_ready_is_counted_and_changes_nothing(world: World) -> None:
+    await until_loaded(world)
+    world.add_pod("pod-b", ready=False)
+    await world.run()
+    assert world.model()[0] == "True"
+    assert world.one(kinds.TRAINED_MODEL, "model1-custom")["status"]["copies"]["summary"] == "1/2"
+
+
+async def test_a_passing_state_is_held_back_for_a_second(world: World) -> None:
+    world.cluster.put(builders.trained_model())
+    remaining = await world.run()
+    assert remaining == pytest.approx(1.0)
+    assert "status" not in world.one(kinds.TRAINED_MODEL, "model1-custom")
+    world.seconds = 1.0
+    assert await world.hands.reconcile(KEY) is None
+    assert world.model()[0] == "False"
+
+
+async def test_a_model_without_its_service_waits_and_is_served_later() -> None:
+    world = World(FakeCluster(), FakeAgents())
+    world.cluster.put(builders.trained_model())
+    await world.run()
+    world.seconds = 1.0
+    await world.hands.reconcile(KEY)
+    assert world.model() == ("False", "InferenceServiceNotFound")
+    world.cluster.put(builders.inference_service())
+    await world.run()
+    assert world.names(kinds.CONFIG_MAP) == ["modelconfig-custom-model-mms-0"]
+
+
+async def test_models_belong_to_their_service(world: World) -> None:
+    world.cluster.put(builders.trained_model())
+    await world.run()
+    meta = world.one(kinds.TRAINED_MODEL, "model1-custom")["metadata"]
+    assert meta["labels"] == {"inferenceservice": builders.SERVICE}
+    assert [owner["uid"] for owner in meta["ownerReferences"]] == [f"uid-of-{builders.SERVICE}"]
+
+
+async def test_the_last_model_leaves_and_no_pod_is_rolled(world: World) -> None:
+    await until_loaded(world)
+    before = world.one(kinds.DEPLOYMENT, "custom-model-mms-predictor")["spec"]
+    del world.cluster.objects["trainedmodels", "default", "model1-custom"]
+    await world.run()
+    assert world.one(kinds.DEPLOYMENT, "custom-model-mms-predictor")["spec"] == before
+    config = world.one(kinds.CONFIG_MAP, "modelconfig-custom-model-mms-0")
+    assert config["data"] == {"models.json": "[]"}
+
+
+def foreign(kind: Kind, name: str) -> Body:
+    meta = builders.metadata(name, labels={"serving.kserve.io/inferenceservice": "x"})
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta, "spec": {}}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kinds.DEPLOYMENT, kinds.SERVICE, kinds.AUTOSCALER],
+    ids=lambda kind: kind.kind,
+)
+async def test_what_is_somebody_elses_is_left_alone(world: World, kind: Kind) -> None:
+    world.cluster.put(foreign(kind, "custom-model-mms-predictor"))
+    await world.run()
+    assert world.service("PredictorReady") == ("False", "NotOwned")
+    assert (world.one(kind, "custom-model-mms-predictor"))["spec"] == {}
+    assert world.cluster.events().count("NotOwned") == 1
+    await world.run()
+    assert world.cluster.events().count("NotOwned") == 1
+
+
+async def test_a_taken_entry_name_leaves_out_that_service_alone(world: World) -> None:
+    world.cluster.put(foreign(kinds.SERVICE, builders.SERVICE))
+    await world.run()
+    assert world.one(kinds.SERVICE, builders.SERVICE)["spec"] == {}
+    assert world.names(kinds.DEPLOYMENT) == ["custom-model-mms-predictor"]
+    assert world.cluster.events().count("NameTaken") == 1
+    await world.run()
+    assert world.cluster.events().count("NameTaken") == 1
+
+
+@pytest.mark.parametrize("kind", kinds.CHILDREN, ids=lambda kind: kind.kind)
+async def test_a_refused_child_is_told_and_tried_again(world: World, kind: Kind) -> None:
+    world.cluster.put(builders.trained_model())
+    world.cluster.refuse["apply", kind.kind] = ApiError(403, "Forbidden", "exceeded quota")
+    with pytest.raises(ApiError):
+        await world.run()
+    assert world.service("PredictorReady") == ("False", "ReconcileFailed")
+    world.cluster.refuse.clear()
+    await world.run()
+    assert world.service("PredictorReady")[1] != "ReconcileFailed"
+
+
+async def test_an_invalid_child_is_told_and_not_tried_again(world: World) -> None:
+    world.cluster.refuse["apply", "Deployment"] = ApiError(422, "Invalid", "requests > limits")
+    assert await world.run() is None
+    assert world.service() == ("False", "ReconcileFailed")
+
+
+async def test_a_stopped_service_keeps_its_list_of_models_only(world: World) -> None:
+    await until_loaded(world)
+    service = world.one(kinds.INFERENCE_SERVICE, builders.SERVICE)
+    service["metadata"]["annotations"] = {"serving.kserve.io/stop": "true"}
+    await world.run()
+    left = {plural for plural, _, _ in world.cluster.objects} & {
+        kind.plural for kind in kinds.CHILDREN
+    }
+    assert left == {"configmaps"}
+    assert world.service() == ("False", "Stopped")
+
+
+async def test_children_that_we_did_not_make_are_never_deleted(world: World) -> None:
+    await until_loaded(world)
+    body = foreign(kinds.SERVICE, "custom-model-mms-debug")
+    owner = world.one(kinds.SERVICE, builders.SERVICE)["metadata"]["ownerReferences"]
+    body["metadata"] |= {
+        "ownerReferences": owner,
+        "labels": {"serving.kserve.io/inferenceservice": builders.SERVICE},
+    }
+    world.cluster.put(body)
+    await world.run()
+    assert "custom-model-mms-debug" in world.names(kinds.SERVICE)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        pytest.param(
+            lambda body: body["spec"]["predictor"].update(sklearn={"storageUri": "gs://a/b"}),
+            "NotSupported",
+            id="a-framework",
+        ),
+        pytest.param(
+            lambda body: body["spec"]["predictor"].update(minReplicas=3, maxReplicas=1),
+            "InvalidSpec",
+            id="replicas",
+        ),
+    ],
+)
+async def test_a_spec_that_cannot_be_served_is_told(
+    world: World, change: Callable[[Body], None], reason: str
+) -> None:
+    service = builders.inference_service(containers=[] if reason == "NotSupported" else None)
+    change(service)
+    world.cluster.put(service)
+    assert await world.run() is None
+    assert world.service()[1] == reason
+    assert world.names(kinds.DEPLOYMENT) == []
+    world.cluster.writes.clear()
+    await world.run()
+    assert world.cluster.writes == []
