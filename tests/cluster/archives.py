@@ -25,9 +25,7 @@ class StaticImage:
         layer = _tar({self.name: self.program.read_bytes()})
         config = json.dumps(self._config(layer), sort_keys=True).encode()
         digest = hashlib.sha256(config).hexdigest()
-        manifest = [
-            {"Config": f"{digest}.json", "RepoTags": [self.tag], "Layers": ["layer.tar"]}
-        ]
+        manifest = [{"Config": f"{digest}.json", "RepoTags": [self.tag], "Layers": ["layer.tar"]}]
         files = {
             "layer.tar": layer,
             f"{digest}.json": config,

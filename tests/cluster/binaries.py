@@ -93,7 +93,7 @@ MODULES = {
 
 
 def ensure(name: str) -> Path:
-    """Build a module's commands unless they are cached; return the flat folder of links to them."""
+    """Build a module's commands unless they are cached; return the folder of links to them."""
     module = MODULES[name]
     with home.lock(f"build-{name}"):
         cache = module.cache()

@@ -32,8 +32,10 @@ class Build:
     def inputs(self) -> str:
         """Return a hash of every file that can change the image."""
         digest = hashlib.sha256(_base_key().encode())
-        for path in [self.file, *_files(self.context)]:
-            digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(self.file.read_bytes())
+        for path in _files(self.context):
+            name = str(path.relative_to(self.context))
+            digest.update(b"\0".join([b"", name.encode(), path.read_bytes()]))
         return digest.hexdigest()
 
 
@@ -42,7 +44,7 @@ def with_buildah(build: Build, archive: Path) -> None:
     packages.ensure(packages.IMAGES)
     _ensure_base()
     argv = ["build", "--layers", "--build-arg", f"BASE={BASE_TAG}", "--file", str(build.file)]
-    argv += ["--tag", build.tag, *_certificates(), *_passed_on(), *_pip_cache()]
+    argv += ["--tag", build.tag, *_certificates(), *_passed_on()]
     with progress.step(f"building image {build.tag}"):
         _buildah(*argv, str(build.context))
     _save(build.tag, archive)
@@ -131,12 +133,6 @@ def _certificates() -> list[str]:
 def _passed_on() -> list[str]:
     words = [f"{name}={os.environ[name]}" for name in _PASSED_ON if os.environ.get(name)]
     return [part for word in words for part in ("--build-arg", word)]
-
-
-def _pip_cache() -> list[str]:
-    cache = home.home() / "pip"
-    cache.mkdir(parents=True, exist_ok=True)
-    return ["--volume", f"{cache}:/root/.cache/pip:rw"]
 
 
 def _save(tag: str, archive: Path) -> None:

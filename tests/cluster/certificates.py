@@ -1,4 +1,4 @@
-"""Keys and certificates of the cluster, made with the ``openssl`` program; called by controlplane and node."""
+"""Keys and certificates of the cluster, made with ``openssl``; used by controlplane and node."""
 
 import tempfile
 from collections.abc import Sequence
@@ -33,9 +33,7 @@ class Authority:
             _request(pair, f"/CN=shoal-{name}", ["basicConstraints=critical,CA:TRUE"], None)
         return pair
 
-    def issue(
-        self, name: str, subject: str, *, hosts: Sequence[str] = (), ca: str = "ca"
-    ) -> Pair:
+    def issue(self, name: str, subject: str, *, hosts: Sequence[str] = (), ca: str = "ca") -> Pair:
         """Return a certificate for clients and servers; ``hosts`` are ``DNS:x`` and ``IP:x``."""
         pair = self._pair(name)
         if not pair.certificate.exists():

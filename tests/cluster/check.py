@@ -38,7 +38,7 @@ def main() -> int:
         progress.say(f"FAILED: {error}")
         return 1
     finally:
-        kube.run("delete", "namespace", "smoke", "--ignore-not-found", "--wait=false")
+        kube.run("delete", "namespace", "smoke", "--ignore-not-found", "--timeout=60s")
     progress.result("the cluster works")
     return 0
 

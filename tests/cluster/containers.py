@@ -1,4 +1,4 @@
-"""The node's containerd: its configuration, the images it has, and the end of all its containers."""
+"""The node's containerd: its configuration, its images, and the end of all its containers."""
 
 import contextlib
 import os

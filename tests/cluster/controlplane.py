@@ -205,9 +205,7 @@ def _api_server(settings: Settings, programs: Path) -> processes.Program:
         "profiling": "false",
         **_audit(settings),
     }
-    return _program(
-        settings, "kube-apiserver", [str(programs / "kube-apiserver"), *flags(values)]
-    )
+    return _program(settings, "kube-apiserver", [str(programs / "kube-apiserver"), *flags(values)])
 
 
 def _audit(settings: Settings) -> dict[str, object]:
@@ -226,9 +224,7 @@ def _audit(settings: Settings) -> dict[str, object]:
 
 def _controller_manager(settings: Settings, programs: Path) -> processes.Program:
     authority = settings.authority
-    config = client_config(
-        settings, "controller-manager", "/CN=system:kube-controller-manager"
-    )
+    config = client_config(settings, "controller-manager", "/CN=system:kube-controller-manager")
     values = {
         "kubeconfig": config,
         "authentication-kubeconfig": config,

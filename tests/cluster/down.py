@@ -1,4 +1,4 @@
-"""Remove the cluster that ``up.py`` made: ``python3 tests/cluster/down.py``. Builds stay cached."""
+"""Remove the cluster that ``up.py`` made: ``python3 tests/cluster/down.py``. Builds stay."""
 
 import sys
 from pathlib import Path

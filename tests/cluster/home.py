@@ -11,7 +11,7 @@ CHECKOUT = HERE.parent.parent
 
 
 def home() -> Path:
-    """Return the folder of caches and state, ``~/.cache/shoal`` unless SHOAL_HOME names another."""
+    """Return the folder of caches and state: SHOAL_HOME, else ``~/.cache/shoal``."""
     return Path(os.environ.get("SHOAL_HOME") or Path.home() / ".cache" / "shoal").resolve()
 
 

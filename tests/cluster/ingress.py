@@ -114,10 +114,10 @@ def _contour(settings: Settings) -> processes.Program:
         "xds-port": _XDS_PORT,
         "ingress-class-name": "contour",
         "ingress-status-address": network.NODE_IP,
-        "envoy-service-http-address": "0.0.0.0",
+        "envoy-service-http-address": network.NODE_IP,
         "envoy-service-http-port": PORT,
-        # Envoy's statistics listen on 8002, where Contour would have its health port's neighbour.
-        "stats-address": "0.0.0.0",
+        # Envoy's statistics take 8002, which is Contour's own default for another port.
+        "stats-address": network.NODE_IP,
         "stats-port": 8002,
         "http-address": "127.0.0.1",
         "http-port": 8003,

@@ -1,4 +1,4 @@
-"""The cluster's one node: scheduler, kubelet and kube-proxy, beside containerd in ``containers``."""
+"""The cluster's one node: scheduler, kubelet and kube-proxy, beside ``containers``."""
 
 import json
 from pathlib import Path
@@ -112,9 +112,7 @@ def _kubelet_config(settings: Settings) -> dict[str, object]:
 
 def _kube_proxy(settings: Settings) -> processes.Program:
     values = {
-        "kubeconfig": controlplane.client_config(
-            settings, "kube-proxy", "/CN=system:kube-proxy"
-        ),
+        "kubeconfig": controlplane.client_config(settings, "kube-proxy", "/CN=system:kube-proxy"),
         "hostname-override": NODE_NAME,
         "proxy-mode": "iptables",
         "cluster-cidr": network.POD_RANGE,

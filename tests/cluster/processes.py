@@ -67,6 +67,8 @@ def ensure(program: Program) -> bool:
     if pid:
         progress.say(f"{program.name} runs with other arguments; restarting it")
         stop(program.record)
+    elif program.record.exists():
+        progress.say(f"{program.name} has died; starting it again")
     pid = shell.spawn(program.command(), log=program.log, env=program.env)
     program.record.parent.mkdir(parents=True, exist_ok=True)
     entry = {"pid": pid, "started": _start_time(pid), "digest": program.digest()}

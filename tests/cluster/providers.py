@@ -1,4 +1,4 @@
-"""The three ways to have a cluster, in the order of preference; called by ``up.py`` and ``image.py``.
+"""Three ways to have a cluster, in order of preference; called by ``up.py`` and ``image.py``.
 
 1. the kube-context named in SHOAL_CONTEXT, never another by accident;
 2. kind, where Docker works. Not tried on the machine this was written on: kept small;

@@ -1,11 +1,11 @@
 """Running other programs: the only module of this folder that knows ``subprocess``.
 
-Commands are argument lists, never shell text. A failing command raises :class:`CommandError`, which
-carries the end of what the command said.
+Commands are argument lists, never shell text. A failing command raises :class:`CommandError`,
+which carries the end of what the command said.
 """
 
 import os
-import subprocess  # noqa: S404 - a cluster is other people's programs; lists of arguments, no shell.
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """Have a cluster: ``eval "$(python3 tests/cluster/up.py)"``. Safe to run again at any time.
 
-What is up is left alone, what has died is started again. Progress goes to stderr; the last lines on
-stdout are shell exports, which are also written to ``$SHOAL_HOME/cluster/env``.
+What is up is left alone, what has died is started again. Progress goes to stderr; the last lines
+on stdout are shell exports, which are also written to ``$SHOAL_HOME/cluster/env``.
 """
 
 import sys
