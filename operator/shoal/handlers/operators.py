@@ -14,6 +14,7 @@ import logging
 import random
 import signal
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Final
@@ -55,7 +56,10 @@ async def _end(stop: asyncio.Event) -> None:
 class Operator:
     """Everything that one operator process holds."""
 
-    def __init__(self, settings: OperatorSettings, client: Client) -> None:
+    def __init__(
+        self, settings: OperatorSettings, client: Client, take_signals: Callable[[], None]
+    ) -> None:
+        self._take_signals = take_signals
         self._settings = settings
         self._client = client
         self._store = Store()
@@ -105,7 +109,7 @@ class Operator:
                 tasks.create_task(self._elector.hold())
             tasks.create_task(self._configuration.follow(self._client))
             handlers = watches.registry(self._inbox, self._client, self._streams)
-            tasks.create_task(watches.run(handlers, namespaces))
+            tasks.create_task(watches.run(handlers, namespaces, self._take_signals))
             await self._configuration.known()
             await self._inbox.relist(self._client, namespaces)
             self._synced = True
@@ -140,6 +144,10 @@ async def run(settings: OperatorSettings) -> None:
     """Run one operator until a signal ends it."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await Operator(settings, await Client.connect()).run(stop)
+
+    def take_signals() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+
+    take_signals()
+    await Operator(settings, await Client.connect(), take_signals).run(stop)

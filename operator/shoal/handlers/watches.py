@@ -4,6 +4,8 @@ No create, update, resume or delete handlers, daemons, timers or indices: Kopf t
 no annotation and no finalizer, and forgets nothing that we rely on (docs/adr/0001).
 """
 
+import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -60,13 +62,30 @@ def settings() -> kopf.OperatorSettings:
     return made
 
 
-async def run(handlers: kopf.OperatorRegistry, namespaces: tuple[str, ...]) -> None:
-    """Watch until cancelled; an error that Kopf cannot mend is raised."""
-    await kopf.operator(
+async def run(
+    handlers: kopf.OperatorRegistry, namespaces: tuple[str, ...], on_started: Callable[[], None]
+) -> None:
+    """Watch until cancelled.
+
+    Args:
+        handlers: what to watch, and whom to tell.
+        namespaces: where to watch; none means everywhere.
+        on_started: called when Kopf has taken the process's signals, to take them back:
+            its own end would wait for tasks of ours that it takes for its own.
+
+    Raises:
+        WatchesEndedError: Kopf ended by itself.
+        Exception: an error that Kopf cannot mend.
+    """
+    logging.getLogger("kopf").setLevel(logging.WARNING)  # below, it tells each event
+    ours = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
         registry=handlers,
         settings=settings(),
         clusterwide=not namespaces,
         namespaces=namespaces,
         standalone=True,
     )
+    on_started()
+    await kopf.run_tasks(tasks, ignored=ours)
     raise WatchesEndedError("Kopf ended without being told to")
