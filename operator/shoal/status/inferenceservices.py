@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from shoal import reasons
 from shoal.api.inferenceservices import InferenceService
-from shoal.errors import ReconcileError, StalledError
+from shoal.errors import ReconcileError
 from shoal.reasons import Reason
 from shoal.status import conditions, modelstatuses
 from shoal.status.conditions import FALSE, INFO, TRUE, UNKNOWN, Condition
@@ -171,6 +171,5 @@ def _addresses(facts: Facts, old: Json) -> dict[str, Any]:
 
 def _model_status(facts: Facts) -> dict[str, Any]:
     dependents = [_predictor(facts), _ingress(facts)]
-    error = facts.error if isinstance(facts.error, StalledError) else None
     is_ready = conditions.ready(dependents).status == TRUE
-    return {"modelStatus": modelstatuses.compute(facts.pods, is_ready=is_ready, error=error)}
+    return {"modelStatus": modelstatuses.compute(facts.pods, is_ready=is_ready, error=facts.error)}

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from shoal import names
-from shoal.errors import StalledError
+from shoal.errors import ReconcileError
 from shoal.reasons import Reason
 
 _LOADED: Final = "Loaded"
@@ -25,6 +25,10 @@ _PENDING: Final = "Pending"
 _FAILED: Final = "FailedToLoad"
 _OOM: Final = "OOMKilled"
 _MAX_MESSAGE: Final = 1024
+_OVER: Final = frozenset({"Succeeded", "Failed"})  # phases of a pod that nothing runs in again
+_REFUSALS: Final = frozenset(
+    {Reason.INVALID_SPEC, Reason.INVALID_PREDICTOR_SPEC, Reason.NOT_SUPPORTED}
+)
 _WAITS_IN_VAIN: Final = frozenset(
     {
         "ErrImagePull",
@@ -41,10 +45,10 @@ Json = Mapping[str, Any]
 
 
 def compute(
-    pods: Iterable[Json], *, is_ready: bool, error: StalledError | None = None
+    pods: Iterable[Json], *, is_ready: bool, error: ReconcileError | None = None
 ) -> dict[str, Any]:
     """Compute it from the predictor's pods, as the API server has them."""
-    staying = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    staying = [pod for pod in pods if _is_staying(pod)]
     ordered = sorted(staying, key=lambda pod: str(pod["metadata"]["name"]))
     # The newest pod's failure is told, as in upstream.
     ordered.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True)
@@ -52,7 +56,7 @@ def compute(
     ready = sum(_is_ready(pod) for pod in ordered)
     target, transition = _states(ordered, failures, is_ready=is_ready)
     info: Json | None = failures[0] if failures else None
-    if error is not None:
+    if error is not None and error.reason in _REFUSALS:
         target, transition = _FAILED, "InvalidSpec"
         info = {"reason": str(Reason.INVALID_PREDICTOR_SPEC), "message": error.message}
     return {
@@ -72,6 +76,11 @@ def _states(pods: Sequence[Json], failures: Sequence[Json], *, is_ready: bool) -
     if is_ready:
         return _LOADED, "UpToDate"
     return _LOADING if any(map(_is_initialising, pods)) else _PENDING, "InProgress"
+
+
+def _is_staying(pod: Json) -> bool:
+    going = bool(pod["metadata"].get("deletionTimestamp"))
+    return not going and _status(pod).get("phase") not in _OVER
 
 
 def _is_ready(pod: Json) -> bool:
