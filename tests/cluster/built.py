@@ -46,7 +46,9 @@ def up() -> dict[str, str]:
     for module in ("kubernetes", "coredns", "contour", "helm"):
         binaries.ensure(module)
     binaries.offer_on_path(["kubectl", "helm"])
-    network.ensure()
+    if network.ensure():
+        # Pods of a namespace that is gone would be there and answer nobody.
+        containers.delete_all()
     plan = settings()
     kube = Kube(controlplane.start(plan))
     programs = node.ensure(plan)

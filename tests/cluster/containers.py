@@ -94,7 +94,7 @@ def delete_all() -> None:
         for task in tasks:
             with contextlib.suppress(shell.CommandError):
                 ctr("tasks", "delete", "--force", task)
-    processes.stop(program().record)
+    processes.stop(home.cluster() / "run" / "containerd.json")
     for pid in _shims():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -21,7 +21,7 @@ from pathlib import Path
 if __package__ in {None, ""}:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from cluster import binaries, home, kubeconfigs, packages, processes, progress
+from cluster import binaries, home, kubeconfigs, packages, processes, progress, shell
 from cluster.certificates import Authority
 
 _READY_SECONDS = 90.0
@@ -162,7 +162,7 @@ def _etcd(settings: Settings) -> processes.Program:
         "snapshot-count": 10000,
         "log-level": "warn",
     }
-    return _program(settings, "etcd", [shutil.which("etcd") or "/usr/bin/etcd", *flags(values)])
+    return _program(settings, "etcd", [shell.which("etcd") or "/usr/bin/etcd", *flags(values)])
 
 
 def _api_server(settings: Settings, programs: Path) -> processes.Program:

@@ -26,9 +26,10 @@ _NODE_LINK = "shoal-node"
 _SYSCTLS = {"ipv4/ip_forward": "1", "ipv4/conf/all/rp_filter": "0"}
 
 
-def ensure() -> None:
-    """Make the namespace and its link to the host; leave what is there alone."""
-    if not _exists():
+def ensure() -> bool:
+    """Make the namespace and its link to the host unless it is there; say whether it was made."""
+    fresh = not _exists()
+    if fresh:
         progress.say(f"making network namespace {NETNS} ({NODE_IP}; host side {HOST_IP})")
         shell.run(["ip", "netns", "add", NETNS])
     if not _linked():
@@ -45,6 +46,7 @@ def ensure() -> None:
     _inside(["ip", "route", "replace", "default", "via", HOST_IP])
     for name, value in _SYSCTLS.items():
         _inside(["sh", "-c", f"echo {value} > /proc/sys/net/{name}"])
+    return fresh
 
 
 def delete() -> None:

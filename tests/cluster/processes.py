@@ -55,7 +55,10 @@ class Program:
 
     def digest(self) -> str:
         """Return a digest of everything that a running process was started with."""
-        parts = [*self.command(), json.dumps(dict(self.env), sort_keys=True), *self.inputs]
+        # Another namespace of the same name is another place.
+        place = Path(f"/run/netns/{self.netns}").stat().st_ino if self.netns else 0
+        environment = json.dumps(dict(self.env), sort_keys=True)
+        parts = [*self.command(), environment, str(place), *self.inputs]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -41,12 +41,12 @@ def choose() -> str:
     if os.environ.get("SHOAL_CONTEXT"):
         return "context"
     # A cluster that runs stays the one: Docker may have been installed since.
-    remembered = home.cluster() / "provider"
-    if remembered.exists():
-        return remembered.read_text().strip()
-    if shutil.which("kind") and docker_works():
+    remembered = _remembered()
+    if remembered:
+        return remembered
+    if shell.which("kind") and docker_works():
         return "kind"
-    if sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get"):
+    if sys.platform == "linux" and os.geteuid() == 0 and shell.which("apt-get"):
         return "built"
     raise NoClusterError(_MISSING)
 
@@ -57,7 +57,10 @@ def docker_works() -> bool:
 
 
 def up(provider: str) -> dict[str, str]:
-    """Have the cluster; return what a shell needs to use it."""
+    """Have the cluster; return what a shell needs to use it. Raises NoClusterError."""
+    remembered = _remembered()
+    if remembered not in {None, provider}:
+        raise NoClusterError(f"a cluster of the kind {remembered!r} is up: run down.py first")
     home.cluster().mkdir(parents=True, exist_ok=True)
     (home.cluster() / "provider").write_text(provider)
     ways = {"context": _context, "kind": _kind, "built": built.up}
@@ -71,6 +74,11 @@ def down(provider: str) -> None:
     if provider == "built":
         built.down()
     shutil.rmtree(home.cluster(), ignore_errors=True)
+
+
+def _remembered() -> str | None:
+    path = home.cluster() / "provider"
+    return path.read_text().strip() if path.exists() else None
 
 
 def _context() -> dict[str, str]:

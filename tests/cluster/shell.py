@@ -5,11 +5,14 @@ which carries the end of what the command said.
 """
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _TAIL = 4000
+# A login shell of root may lack these, and iptables, ip and debootstrap live there.
+_SYSTEM = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 class CommandError(Exception):
@@ -33,7 +36,7 @@ def run(
     """
     done = subprocess.run(  # noqa: S603 - arguments come from this folder's code, not from users.
         list(argv),
-        env={**os.environ, **(env or {})},
+        env=_environment(env),
         cwd=cwd,
         input=stdin,
         capture_output=True,
@@ -43,6 +46,11 @@ def run(
     if done.returncode != 0:
         raise CommandError(argv, done.returncode, done.stdout + done.stderr)
     return done.stdout
+
+
+def which(program: str) -> str | None:
+    """Return where a program is, else None."""
+    return shutil.which(program, path=_environment()["PATH"])
 
 
 def succeeds(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> bool:
@@ -63,7 +71,7 @@ def spawn(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = Non
     with log.open("ab") as sink:
         child = subprocess.Popen(  # noqa: S603 - as above.
             list(argv),
-            env={**os.environ, **(env or {})},
+            env=_environment(env),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -72,3 +80,8 @@ def spawn(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = Non
     # The child outlives this object on purpose; without this, Python warns about that.
     child.returncode = 0
     return child.pid
+
+
+def _environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    path = f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM}"
+    return {**os.environ, "PATH": path, **(more or {})}
