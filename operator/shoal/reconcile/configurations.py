@@ -44,6 +44,10 @@ class Configuration:
         self._known = asyncio.Event()
         self.current = settings.parse({}, default_image=image)
 
+    def is_known(self) -> bool:
+        """Tell whether `known` would return at once."""
+        return self._known.is_set()
+
     async def known(self) -> None:
         """Return once a valid configuration, or the absence of any, has been seen.
 
