@@ -59,7 +59,7 @@ example-image: cluster
 .PHONY: install
 install: image ## install the operator with Helm on the cluster
 	$(call say,The operator)
-	@$(with_cluster); helm upgrade --install shoal charts/shoal --namespace shoal-system --create-namespace \
+	@$(with_cluster); helm upgrade --install shoal charts/shoal --namespace shoal-system --create-namespace --take-ownership \
 		--set image.repository=localhost/shoal --set image.tag=dev --set-string podAnnotations.sources=$(SOURCES) \
 		--wait --timeout 5m > $(SHOAL_HOME)/helm.log || { cat $(SHOAL_HOME)/helm.log; \
 		kubectl -n shoal-system describe pods; kubectl -n shoal-system logs deployment/shoal --tail 50; exit 1; }

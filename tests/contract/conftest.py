@@ -35,11 +35,13 @@ def helm() -> Helm:
 
 @pytest.fixture(scope="session")
 def render(helm: Helm, tmp_path_factory: pytest.TempPathFactory) -> Render:
-    """What `helm template` makes of the chart with some values."""
+    """What `helm template` makes of the chart with some values; the definitions only on demand."""
 
-    def rendered(values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    def rendered(
+        values: Mapping[str, Any] | None = None, *, crds: bool = False
+    ) -> list[dict[str, Any]]:
         file = tmp_path_factory.mktemp("values") / "values.yaml"
-        file.write_text(yaml.safe_dump(dict(values or {})))
+        file.write_text(yaml.safe_dump({"crds": {"install": crds}, **(values or {})}))
         done = helm(
             *("template", "shoal", str(CHART), "--namespace", "shoal-system"),
             *("--kube-version", KUBERNETES, "--values", str(file)),

@@ -7,6 +7,7 @@ import kubernetes.client
 import yaml
 
 Body = dict[str, Any]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast
 
 
 def read(path: Path) -> list[Body]:
@@ -16,7 +17,7 @@ def read(path: Path) -> list[Body]:
 
 def parse(text: str) -> list[Body]:
     """Read every object of a YAML text."""
-    return [body for body in yaml.safe_load_all(text) if body]
+    return [body for body in yaml.load_all(text, Loader=LOADER) if body]
 
 
 def check(body: Body) -> None:
