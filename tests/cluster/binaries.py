@@ -124,7 +124,8 @@ def offer_on_path(commands: Sequence[str]) -> None:
     """Link commands that are not on PATH into /usr/local/bin, and say so."""
     for command in commands:
         target = Path("/usr/local/bin") / command
-        if shutil.which(command) or not os.access(target.parent, os.W_OK):
+        taken = shutil.which(command) or target.exists()
+        if taken or not os.access(target.parent, os.W_OK):
             continue
         _link(home.binaries() / command, target)
         progress.say(f"{command} was not on PATH; linked as {target}")

@@ -9,6 +9,7 @@ cluster, inside a network namespace. From a shell::
 
 import argparse
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -127,11 +128,16 @@ def flags(values: Mapping[str, object]) -> list[str]:
 
 
 def free_base() -> int:
-    """Return the first of four consecutive ports that nobody listens on."""
-    for base in range(23800, 32000, 4):
+    """Return the first of four consecutive ports that nobody listens on.
+
+    The search starts elsewhere in every process, so that two do not find the same ones.
+    """
+    ports = range(23800, 31800, 4)
+    offset = os.getpid() % len(ports)
+    for base in [*ports[offset:], *ports[:offset]]:
         if all(_is_free(port) for port in range(base, base + 4)):
             return base
-    raise NotReadyError("no four consecutive ports are free between 23800 and 32000")
+    raise NotReadyError("no four consecutive ports are free between 23800 and 31800")
 
 
 def _is_free(port: int) -> bool:
