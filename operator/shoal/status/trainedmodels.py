@@ -19,6 +19,7 @@ _PASSING: Final = {
     State.DOWNLOADING: Reason.DOWNLOADING,
     State.LOADING: Reason.LOADING,
 }
+_NO_REPLICA: Final = "The server has no replica; the conditions of its InferenceService say why."
 _STEPS: Final = (("Gi", 1024**3), ("Mi", 1024**2), ("Ki", 1024))
 
 
@@ -213,7 +214,8 @@ def _loaded(view: _View, parent: Parent | None) -> tuple[Condition, bool]:
 def _unsettled(view: _View) -> Condition:
     kind = reasons.Condition.MODEL_LOADED
     if not view.ready:
-        message = f"None of the server's {len(view.replicas)} replicas is ready."
+        total = len(view.replicas)
+        message = f"None of the server's {total} replicas is ready." if total else _NO_REPLICA
         return Condition(kind, FALSE, Reason.NO_READY_REPLICA, message)
     mute = [one.pod for one in view.ready if not one.reachable]
     if mute:

@@ -147,6 +147,13 @@ def test_ready_service() -> None:
             ("True", ""),
             id="ignored-is-no-fault",
         ),
+        pytest.param(
+            {"entry_taken": True},
+            "EntryServiceReady",
+            ("False", "NameTaken"),
+            id="the-short-name-is-somebody-elses",
+        ),
+        pytest.param({"entry_taken": True}, "Ready", ("True", ""), id="which-is-no-fault"),
     ],
 )
 def test_conditions(changed: Body, kind: str, expected: tuple[str, str]) -> None:

@@ -365,3 +365,16 @@ def test_progress_is_counted_over_ready_replicas() -> None:
     judged = _compute(_with(_replica("a", LOADED), _replica("b", _state(State.LOADING))))
     message = "The model is loaded on 1 of 2 ready replicas."
     assert _row(judged, "ModelLoaded")["message"] == message
+
+
+@pytest.mark.parametrize(
+    ("replicas", "words"),
+    [
+        pytest.param([], "The server has no replica;", id="none"),
+        pytest.param(
+            [_replica("a", None, ready=False)], "None of the server's 1 replicas is", id="one"
+        ),
+    ],
+)
+def test_replicas_that_are_not_ready_are_counted(replicas: list[Replica], words: str) -> None:
+    assert _row(_compute(_with(*replicas)), "ModelLoaded")["message"].startswith(words)
