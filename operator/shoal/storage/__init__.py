@@ -1,0 +1,1 @@
+"""Where models come from: addresses, credentials, downloads; used by the agent and by fetch."""

@@ -1,0 +1,31 @@
+"""Why a model could not be had, and whether trying again helps."""
+
+from enum import StrEnum
+
+from shoal.reasons import Reason
+
+
+class Kind(StrEnum):
+    """What helps against a failure, and so how soon the next try comes."""
+
+    TRANSIENT = "transient"  # time: the other side is down, slow or busy
+    UNKNOWN = "unknown"  # perhaps time, perhaps another model
+    PERMANENT = "permanent"  # a change of the spec, the Secret or the bucket
+
+
+class FetchError(Exception):
+    """A model could not be fetched; the message is one sentence without any secret."""
+
+    def __init__(self, kind: Kind, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.reason = reason
+        self.message = message
+
+
+def status_kind(status: int) -> Kind:
+    """Classify the HTTP status of a refusal."""
+    too_many, timeout, server_error = 429, 408, 500
+    if status in {too_many, timeout} or status >= server_error:
+        return Kind.TRANSIENT
+    return Kind.PERMANENT

@@ -1,0 +1,45 @@
+"""Folders of files, named by what is in them. Runs in worker threads."""
+
+import hashlib
+import os
+from pathlib import Path
+
+_DIGEST_LENGTH = 32
+
+
+def digest(root: Path) -> str:
+    """Name a folder by its files' paths, sizes and contents; links count by their targets."""
+    whole = hashlib.sha256()
+    for path in sorted(_files(root)):
+        name = path.relative_to(root).as_posix()
+        if path.is_symlink():
+            line = f"{name}\0link\0{path.readlink()}\n"
+        else:
+            with path.open("rb") as opened:
+                content = hashlib.file_digest(opened, "sha256").hexdigest()
+            line = f"{name}\0{path.stat().st_size}\0{content}\n"
+        whole.update(line.encode("utf-8", "surrogateescape"))
+    return whole.hexdigest()[:_DIGEST_LENGTH]
+
+
+def open_up(root: Path) -> None:
+    """Let everyone read it: the model server runs as another user (755 and 644)."""
+    for folder, _, files in os.walk(root):
+        Path(folder).chmod(0o755)
+        for name in files:
+            path = Path(folder, name)
+            if not path.is_symlink():
+                path.chmod(0o644)
+
+
+def is_empty(root: Path) -> bool:
+    """Tell whether there is no file in it."""
+    return next(iter(_files(root)), None) is None
+
+
+def _files(root: Path) -> list[Path]:
+    found = []
+    for folder, folders, files in os.walk(root):
+        found += [Path(folder, name) for name in files]
+        found += [Path(folder, name) for name in folders if Path(folder, name).is_symlink()]
+    return found

@@ -1,0 +1,130 @@
+"""Addresses of models, and the paths that their parts may take on disk. Pure."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+_FILE_NAME = re.compile(r"filename\*?=(?:UTF-8'')?(?:\"([^\"]*)\"|([^;\s]+))", re.IGNORECASE)
+_DEFAULT_NAME = "model"
+_LONGEST_SEGMENT = 255
+
+
+class Scheme(StrEnum):
+    """The protocols that models are fetched by."""
+
+    S3 = "s3"
+    GS = "gs"
+    HTTP = "http"
+    HTTPS = "https"
+
+
+class UriError(ValueError):
+    """An address, or a key below it, that cannot be fetched; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A parsed address: bucket and key for object stores, host for http(s)."""
+
+    scheme: Scheme
+    bucket: str
+    key: str
+    uri: str
+
+    @property
+    def shown(self) -> str:
+        """The address as messages may show it: no query, no user, no password."""
+        return redact(self.uri)
+
+
+def parse(uri: str) -> Location:
+    """Read a `storageUri`.
+
+    Raises:
+        UriError: no scheme that we fetch, no bucket or host, or an odd key.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme not in set(Scheme):
+        known = ", ".join(f"{each}://" for each in Scheme)
+        raise UriError(f"{redact(uri)!r} starts with none of {known}")
+    if scheme in {Scheme.HTTP, Scheme.HTTPS}:
+        return _web(Scheme(scheme), uri)
+    bucket, _, key = rest.partition("/")
+    if not bucket:
+        raise UriError(f"{uri!r} names no bucket")
+    key = key.rstrip("/")
+    if key:
+        _checked_segments(key, uri)
+    is_folder = rest.endswith("/")
+    return Location(Scheme(scheme), bucket, f"{key}/" if key and is_folder else key, uri)
+
+
+def relative(prefix: str, key: str) -> str:
+    """Make the path, below the model's folder, of an object below `prefix`.
+
+    Raises:
+        UriError: the key has an empty segment, a dot segment, or lies elsewhere.
+    """
+    folder = f"{prefix.rstrip('/')}/" if prefix else ""
+    if not key.startswith(folder) or key == folder:
+        raise UriError(f"the key {key!r} is not below {folder!r}")
+    path = key.removeprefix(folder)
+    _checked_segments(path, key)
+    return path
+
+
+def conflicts(paths: Iterable[str]) -> str:
+    """Find a path that is both a file and a folder; "" when there is none."""
+    known = set(paths)
+    for path in known:
+        parent = path.rpartition("/")[0]
+        while parent:
+            if parent in known:
+                return parent
+            parent = parent.rpartition("/")[0]
+    return ""
+
+
+def file_name(url: str, disposition: str = "") -> str:
+    """Name what an http(s) URL brings: by Content-Disposition, else by its last segment."""
+    match = _FILE_NAME.search(disposition)
+    offered = (match[1] or match[2] or "") if match else ""
+    for text in (offered, urlsplit(url).path):
+        name = unquote(text).replace("\\", "/").rpartition("/")[2].strip()
+        if name not in {"", ".", ".."} and name.isprintable() and len(name) <= _LONGEST_SEGMENT:
+            return name
+    return _DEFAULT_NAME
+
+
+def redact(uri: str) -> str:
+    """Leave out what may be a secret: user, password, query and fragment."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return uri.partition("?")[0]
+    if not parts.netloc:
+        return uri.partition("?")[0]
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def _web(scheme: Scheme, uri: str) -> Location:
+    try:
+        parts = urlsplit(uri)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError as error:
+        raise UriError(f"{redact(uri)!r}: {error}") from error
+    if not host:
+        raise UriError(f"{redact(uri)!r} names no host")
+    return Location(scheme, host, parts.path, uri)
+
+
+def _checked_segments(path: str, whole: str) -> None:
+    for segment in path.split("/"):
+        if segment in {"", ".", ".."}:
+            raise UriError(f"{whole!r} has the segment {segment!r}, which no file can be named")
+        if "\0" in segment or "\\" in segment or len(segment.encode()) > _LONGEST_SEGMENT:
+            raise UriError(f"{whole!r} has a segment that no file can be named")
