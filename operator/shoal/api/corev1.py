@@ -17,6 +17,7 @@ MAX_CONTAINERS: Final = 64
 MAX_ENV: Final = 1024
 MAX_NAME: Final = 63
 
+_PRESERVE: Final = "x-kubernetes-preserve-unknown-fields"
 _RUNTIME_FIELDS: Final = frozenset(
     {
         "affinity",
@@ -95,6 +96,8 @@ def fill(node: Any) -> Any:  # noqa: ANN401 - a schema is nested JSON
     out = {key: fill(value) for key, value in node.items() if key != podspecs.INLINE}
     if inline := node.get(podspecs.INLINE):
         out["properties"] = {**_inlined(inline), **out["properties"]}
+        # Every field is known now; the type allowed others only to carry these.
+        del out[_PRESERVE]
         if inline == podspecs.CONTAINER:
             rule = _NO_PYTHONPATH_IN_FRAMEWORK.encode()
             out[VALIDATIONS] = [*out.get(VALIDATIONS, []), rule]

@@ -1,8 +1,9 @@
 """The four CustomResourceDefinitions, made from the types.
 
-`shoal crds` writes `render(crd)` to `crds/file_name(crd)`; the chart carries the same files.
+`shoal crds` writes them to `crds/`; the chart carries the same files.
 """
 
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -74,6 +75,13 @@ def file_name(crd: Manifest) -> str:
 def render(crd: Manifest) -> str:
     """Write a CustomResourceDefinition as YAML, the same bytes each time."""
     return HEADER + yaml.dump(crd, Dumper=_Dumper, width=99)
+
+
+def write(directory: Path) -> None:
+    """Write the file of each CustomResourceDefinition (`make generate`)."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for crd in all():
+        (directory / file_name(crd)).write_text(render(crd))
 
 
 class _Dumper(yaml.SafeDumper):

@@ -1,0 +1,68 @@
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cluster import binaries
+from shoal.modelconfig import Model
+from support.agentrigs import ACCESS_KEY, SECRET_KEY, Agent, Bucket, ModelServer, artefact
+
+
+@dataclass
+class Rig:
+    """One replica: an agent, its model server and a bucket."""
+
+    agent: Agent
+    server: ModelServer
+    bucket: Bucket
+
+    def upload(self, name: str, value: float | bytes) -> Model:
+        """Upload a model that predicts `value`, or these bytes; return the wish for it."""
+        content = value if isinstance(value, bytes) else artefact(value)
+        self.bucket.put(f"{name}/model.joblib", content)
+        return Model(name, f"s3://models/{name}", "sklearn", "1Mi")
+
+    def start(self, *models: Model) -> None:
+        """Start server and agent with these wishes."""
+        self.agent.want_by_file(*models)
+        self.server.start()
+        self.agent.start()
+
+
+MakeRig = Callable[..., Rig]
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Iterator[Bucket]:
+    folder = tmp_path / "bucket"
+    made = Bucket.make(binaries.ensure("versitygw") / "versitygw", folder)
+    yield made
+    made.process.end()
+
+
+@pytest.fixture
+def make_rig(tmp_path: Path, bucket: Bucket) -> Iterator[MakeRig]:
+    """Make rigs; by default their agents read the mounted file, and keys from the environment."""
+    rigs: list[Rig] = []
+
+    def make(**environ: str) -> Rig:
+        folder = tmp_path / f"replica-{len(rigs)}"
+        (folder / "models").mkdir(parents=True)
+        server = ModelServer.make(folder / "models", folder / "server.log")
+        keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+        keys |= {"AWS_ENDPOINT_URL": bucket.endpoint, "AWS_DEFAULT_REGION": "us-east-1"}
+        rigs.append(Rig(Agent.make(folder, server.port, keys | environ), server, bucket))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        code = rig.agent.process.end(signal.SIGTERM)
+        rig.server.process.end()
+        assert code in {0, -signal.SIGKILL}, rig.agent.tail()
+
+
+@pytest.fixture
+def rig(make_rig: MakeRig) -> Rig:
+    return make_rig()
