@@ -14,6 +14,12 @@ _POD_DEFAULTS: Final[Mapping[str, Any]] = {
     "securityContext": {},
 }
 _SHARE: Final = "25%"
+# A pod without an agent serves none of the models: on a full cluster it gives way to one that
+# does, or the rollout would wait for ever.
+_IN_PLACE: Final[Mapping[str, Any]] = {
+    "type": "RollingUpdate",
+    "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1},
+}
 
 
 def make(wanted: Wanted) -> dict[str, Any]:
@@ -66,6 +72,8 @@ def _strategy(wanted: Wanted) -> Mapping[str, Any]:
     given: Mapping[str, Any] | None = wanted.service.spec.predictor.deployment_strategy
     if given:
         return given
+    if wanted.make_room:
+        return _IN_PLACE
     deploy = wanted.config.deploy
     rolling = {
         "maxSurge": _int_or_share(deploy.max_surge or _SHARE),

@@ -13,7 +13,8 @@ class Wanted:
 
     `models` are the admitted ones; `is_host` tells whether the predictor gets an agent
     (`hosts.is_host`); `secrets` are the names that the pod's ServiceAccount lists;
-    `entry_service` is False where somebody else has a Service of the InferenceService's name.
+    `entry_service` is False where somebody else has a Service of the InferenceService's name;
+    `make_room` tells that no node has room for the first pod with an agent beside one without.
     """
 
     service: InferenceService
@@ -22,6 +23,7 @@ class Wanted:
     is_host: bool = False
     secrets: tuple[str, ...] = ()
     entry_service: bool = True
+    make_room: bool = False
 
     @property
     def name(self) -> str:

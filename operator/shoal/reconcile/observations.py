@@ -74,13 +74,30 @@ def replicas_of(pods: Iterable[Body], agents: Agents) -> tuple[Replica, ...]:
     )
 
 
+def needs_room(pods: Iterable[Body]) -> bool:
+    """Tell whether a first pod with an agent finds no node while one without is still there."""
+    kept = list(pods)
+    waits = any(_has_agent(pod) and _is_unschedulable(pod) for pod in kept)
+    return waits and not all(_has_agent(pod) for pod in kept)
+
+
 def _has_agent(pod: Body) -> bool:
     return any(box["name"] == names.AGENT_CONTAINER for box in pod["spec"]["containers"])
 
 
 def _is_ready(pod: Body) -> bool:
-    conditions = pod.get("status", {}).get("conditions") or ()
-    return any(row["type"] == "Ready" and row["status"] == "True" for row in conditions)
+    return any(row["type"] == "Ready" and row["status"] == "True" for row in _conditions(pod))
+
+
+def _is_unschedulable(pod: Body) -> bool:
+    return any(
+        row["type"] == "PodScheduled" and row.get("reason") == "Unschedulable"
+        for row in _conditions(pod)
+    )
+
+
+def _conditions(pod: Body) -> Iterable[Body]:
+    return pod.get("status", {}).get("conditions") or ()
 
 
 def _is_going(body: Body) -> bool:

@@ -19,6 +19,7 @@ from shoal.desired import admission, children, hosts, urls
 from shoal.desired.wanted import Wanted
 from shoal.errors import ReconcileError, StalledError
 from shoal.reasons import Reason
+from shoal.reconcile import observations
 from shoal.reconcile.observations import Observed
 
 
@@ -191,6 +192,7 @@ def _complete(plan: Plan, seen: Observed, config: ServingConfig) -> Plan:
             is_host=is_host,
             secrets=_secrets(seen),
             entry_service=not plan.entry_taken,
+            make_room=observations.needs_room(seen.pods),
         )
     )
     return replace(plan, is_host=is_host, admitted=admitted, limit=limit, children=tuple(made))
