@@ -125,7 +125,7 @@ verify: generate lint test ## what a change must pass: everything, and no genera
 .PHONY: bench
 bench: install example-image ## measure on the cluster what README and docs say in numbers
 	$(call say,bench)
-	@$(with_cluster); $(BIN)/python benchmarks/latency.py
+	@$(with_cluster); PYTHONPATH=operator $(BIN)/python benchmarks/first_answer.py
 
 .PHONY: help
 help: ## this list
