@@ -169,6 +169,13 @@ def test_a_model_that_every_ready_replica_has_is_ready() -> None:
             id="failed-where-no-request-goes",
         ),
         pytest.param(
+            [_replica("a", _failed(), ready=False), _replica("b", _state(State.LOADING))],
+            "False",
+            "Loading",
+            False,
+            id="loading-where-requests-go",
+        ),
+        pytest.param(
             [_replica("a", LOADED), Replica("b", ready=True, reachable=False)],
             "Unknown",
             "AgentUnreachable",
@@ -378,3 +385,9 @@ def test_progress_is_counted_over_ready_replicas() -> None:
 )
 def test_replicas_that_are_not_ready_are_counted(replicas: list[Replica], words: str) -> None:
     assert _row(_compute(_with(*replicas)), "ModelLoaded")["message"].startswith(words)
+
+
+def test_what_answers_has_not_failed() -> None:
+    judged = _compute(_with(_replica("a", _failed(loaded=WANTED.digest))))
+    assert judged.status["copies"] == {"total": 1, "loaded": 1, "failed": 0, "summary": "1/1"}
+    assert _last_failure(judged) is None
