@@ -115,6 +115,7 @@ e2e: install example-image ## a real node: the walk-through as a user types it, 
 generate: $(READY) ## rewrite crds/, the chart's copies of them and docs/reference/
 	$(call say,generate)
 	@PYTHONPATH=operator $(BIN)/python -m shoal crds crds
+	@PYTHONPATH=operator $(BIN)/python docs/generate.py
 	@rm -f charts/shoal/files/crds/*.yaml && cp crds/*.yaml charts/shoal/files/crds/
 
 .PHONY: verify

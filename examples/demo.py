@@ -16,6 +16,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MANIFESTS = "examples/custom-model-mms"
+REQUEST = "examples/custom-server/input.json"
 SERVICE = "custom-model-mms"
 HOST = f"{SERVICE}.default.example.com"
 # What the request in input.json is answered with: see examples/custom-server/train.py.
@@ -26,10 +27,11 @@ S3_KEYS = {
 }
 NEXT = (
     "kubectl get inferenceservice,trainedmodel -o wide",
-    f'curl -H "Host: {HOST}" http://$SHOAL_INGRESS/v2/models/model2-custom/infer '
-    f"-d @{MANIFESTS}/input.json",
-    f"kubectl patch inferenceservice {SERVICE} --type merge "
-    """-p '{"spec":{"predictor":{"minReplicas":2}}}'""",
+    (f'curl -H "Host: {HOST}" http://$SHOAL_INGRESS/v2/models/model2-custom/infer -d @{REQUEST}'),
+    (
+        f"kubectl patch inferenceservice {SERVICE} --type merge "
+        """-p '{"spec":{"predictor":{"minReplicas":2}}}'"""
+    ),
     "kubectl delete trainedmodel model1-custom",
     f"kubectl delete inferenceservice {SERVICE}",
     "make demo-down",
@@ -171,7 +173,7 @@ def ask(terminal: Terminal) -> None:
     for name, answer in ANSWERS.items():
         terminal.run(
             "curl -sS -w ' HTTP %{http_code}\\n' -H \"Host: $SERVICE_HOSTNAME\" "
-            f"http://$SHOAL_INGRESS/v2/models/{name}/infer -d @{MANIFESTS}/input.json",
+            f"http://$SHOAL_INGRESS/v2/models/{name}/infer -d @{REQUEST}",
             rf'"data": \[{answer}\].* HTTP 200',
         )
     terminal.step("And from inside the cluster, by the service's name")

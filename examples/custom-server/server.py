@@ -18,6 +18,7 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -63,9 +64,10 @@ def infer(name: str, body: bytes) -> Answer:
         result = np.asarray(model.predict(rows.reshape(len(rows), -1)))
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         return 400, {"error": f"{type(error).__name__}: {error}"}
-    datatype = "INT64" if result.dtype.kind in "iu" else "FP32"
+    datatype, kind = ("INT64", np.int64) if result.dtype.kind in "iu" else ("FP32", np.float32)
     output = {"name": "output-0", "shape": list(result.shape), "datatype": datatype}
-    return 200, {"model_name": name, "outputs": [{**output, "data": result.ravel().tolist()}]}
+    data = result.astype(kind).ravel().tolist()
+    return 200, {"model_name": name, "outputs": [{**output, "data": data}]}
 
 
 def health(_name: str, _body: bytes) -> Answer:
@@ -130,6 +132,7 @@ class Server(ThreadingHTTPServer):
 def main() -> None:
     """Serve until SIGTERM, and then for as long as others may still send requests here."""
     server = Server(("0.0.0.0", int(os.environ.get("PORT", "8080"))), Handler)  # noqa: S104
+    print(f"serving {MODEL_DIR} on port {server.server_port}", file=sys.stderr)  # noqa: T201
     drain = float(os.environ.get("DRAIN_SECONDS", "3"))
     signal.signal(signal.SIGTERM, lambda *_: threading.Timer(drain, server.shutdown).start())
     server.serve_forever(poll_interval=0.1)
