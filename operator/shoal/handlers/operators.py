@@ -109,7 +109,8 @@ class Operator:
                 tasks.create_task(self._elector.hold())
             tasks.create_task(self._configuration.follow(self._client))
             handlers = watches.registry(self._inbox, self._client, self._streams)
-            tasks.create_task(watches.run(handlers, namespaces, self._take_signals))
+            identity = self._settings.identity
+            tasks.create_task(watches.run(handlers, namespaces, identity, self._take_signals))
             await self._configuration.known()
             await self._inbox.relist(self._client, namespaces)
             self._synced = True

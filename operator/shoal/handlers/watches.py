@@ -63,13 +63,18 @@ def settings() -> kopf.OperatorSettings:
 
 
 async def run(
-    handlers: kopf.OperatorRegistry, namespaces: tuple[str, ...], on_started: Callable[[], None]
+    handlers: kopf.OperatorRegistry,
+    namespaces: tuple[str, ...],
+    identity: str,
+    on_started: Callable[[], None],
 ) -> None:
     """Watch until cancelled.
 
     Args:
         handlers: what to watch, and whom to tell.
         namespaces: where to watch; none means everywhere.
+        identity: this process among its peers; Kopf's own needs a user name, and the user of
+            a container often has none.
         on_started: called when Kopf has taken the process's signals, to take them back:
             its own end would wait for tasks of ours that it takes for its own.
 
@@ -79,12 +84,14 @@ async def run(
     """
     logging.getLogger("kopf").setLevel(logging.WARNING)  # below, it tells each event
     ours = asyncio.all_tasks()
+    me: Any = identity  # Kopf's type for it is private
     tasks = await kopf.spawn_tasks(
         registry=handlers,
         settings=settings(),
         clusterwide=not namespaces,
         namespaces=namespaces,
         standalone=True,
+        identity=me,
     )
     on_started()
     await kopf.run_tasks(tasks, ignored=ours)
