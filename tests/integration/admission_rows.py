@@ -85,8 +85,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "isvc-name-begins-with-digit": (
         isvc(name="1a"),
         (
-            "a InferenceService name must consist of lower case alphanumeric characters or '-', and "
-            "must start with alphabetical character."
+            "a InferenceService name must consist of lower case alphanumeric characters or '-', "
+            "and must start with alphabetical character."
         ),
     ),
     "isvc-name-with-dot": (isvc(name="a.b"), "a InferenceService name must consist of"),
