@@ -54,13 +54,13 @@ def merge(
     """
     before = {one.get("type"): one for one in old}
     made = []
-    for one in sorted(new, key=lambda one: one.type.value):
-        was = before.get(one.type.value, {})
+    for one in sorted(new, key=lambda one: one.type):
+        was = before.get(one.type, {})
         kept = was.get("lastTransitionTime") if was.get("status") == one.status else None
         texts = {"reason": one.reason, "message": one.message, "severity": one.severity}
         made.append(
             {
-                "type": one.type.value,
+                "type": str(one.type),
                 "status": one.status,
                 **{key: str(text) for key, text in texts.items() if text},
                 "lastTransitionTime": kept or timestamp(now),
@@ -73,10 +73,10 @@ def merge(
 def find(status: Mapping[str, Any], type_: reasons.Condition) -> Mapping[str, Any]:
     """Find a condition of a stored status; absent means Unknown."""
     for one in status.get("conditions") or ():
-        if one.get("type") == type_.value:
+        if one.get("type") == type_:
             found: Mapping[str, Any] = one
             return found
-    return {"type": type_.value, "status": UNKNOWN}
+    return {"type": str(type_), "status": UNKNOWN}
 
 
 def timestamp(moment: datetime) -> str:
