@@ -212,3 +212,11 @@ def test_strategy(predictor: Body, rollout: Body, expected: tuple[Any, Any] | No
 def test_ingress_class(config: Body, expected: str | None) -> None:
     made = ingresses.make(builders.wanted(config={"ingress": config}))
     assert made["spec"].get("ingressClassName") == expected
+
+
+def test_the_first_agent_gets_room_unless_the_user_chose_a_strategy() -> None:
+    made = deployments.make(builders.wanted(make_room=True))
+    assert made["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    body = builders.inference_service(predictor={"deploymentStrategy": {"type": "Recreate"}})
+    chosen = deployments.make(builders.wanted(body, make_room=True))
+    assert chosen["spec"]["strategy"] == {"type": "Recreate"}
