@@ -1,7 +1,7 @@
 """Log records as one JSON object a line, with level and time, for the operator and the agent.
 
-Keys that a call passes in `extra` (such as `model`, or `namespace` and `name`) become keys of
-the object. `__main__` installs the handler once.
+Keys that a call passes in `extra` (such as `model`) become keys of the object, and so do those
+of `subject`, by which a record names a Kubernetes object. `__main__` installs the handler once.
 """
 
 import json
@@ -12,6 +12,12 @@ from typing import TextIO
 
 # What logging itself puts on every record; anything else came from `extra`.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_SUBJECT = "subject"
+
+
+def subject(namespace: str, name: str) -> dict[str, dict[str, str]]:
+    """Make the `extra` of a record about an object; logging refuses a bare `name`."""
+    return {_SUBJECT: {"namespace": namespace, "name": name}}
 
 
 class JsonFormatter(logging.Formatter):
@@ -26,7 +32,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {key: value for key, value in vars(record).items() if key not in _OWN}
+        extras = {key: value for key, value in vars(record).items() if key not in _OWN}
+        line |= extras.pop(_SUBJECT, {}) | extras
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)

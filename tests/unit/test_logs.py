@@ -2,6 +2,8 @@ import io
 import json
 import logging
 
+import pytest
+
 from shoal import logs
 
 
@@ -22,6 +24,15 @@ def test_a_record_is_one_object_with_level_time_and_extras() -> None:
         "message": "loaded model a",
         "model": "a",
     }
+
+
+def test_a_record_about_an_object_names_it(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        logging.getLogger("x").info("made it", extra=logs.subject("default", "a"))
+
+    made = line(caplog.records[0])
+
+    assert (made["logger"], made["namespace"], made["name"]) == ("x", "default", "a")
 
 
 def test_an_exception_stays_on_the_line() -> None:

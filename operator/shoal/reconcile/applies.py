@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from shoal import names
+from shoal import logs, names
 from shoal.cluster import differences, kinds
 from shoal.cluster.ports import ApiError, Body, Cluster
 from shoal.cluster.store import Store
@@ -77,7 +77,7 @@ async def _apply(cluster: Cluster, store: Store, seen: Observed, body: Body) -> 
         raise
     store.put(kind, applied)
     verb = "changed" if live else "made"
-    extra = {"namespace": meta["namespace"], "name": seen.key[1]}
+    extra = logs.subject(*seen.key)
     _log.info("%s %s %s", verb, kind.kind, meta["name"], extra=extra)
 
 
@@ -88,5 +88,5 @@ async def _delete(cluster: Cluster, body: Body) -> None:
         "deleted %s %s",
         kind.kind,
         meta["name"],
-        extra={"namespace": meta["namespace"], "name": meta["name"]},
+        extra=logs.subject(meta["namespace"], meta["name"]),
     )

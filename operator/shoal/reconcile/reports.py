@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from shoal import reasons
+from shoal import logs, reasons
 from shoal.cluster import kinds
 from shoal.cluster.kinds import Kind
 from shoal.cluster.ports import ApiError, Body, Cluster
@@ -111,6 +111,6 @@ class Reporter:
             meta["name"],
             ready["status"],
             ready.get("reason", ""),
-            extra={"namespace": meta["namespace"], "name": meta["name"]},
+            extra=logs.subject(meta["namespace"], meta["name"]),
         )
         return True
