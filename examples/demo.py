@@ -144,9 +144,8 @@ def load(terminal: Terminal) -> None:
     terminal.run(
         f"kubectl wait --for=condition=Ready trainedmodel {' '.join(ANSWERS)} --timeout=120s"
     )
-    rows = [
-        rf"^\s*{name}\s+http://{HOST}/v2/models/{name}/infer\s+True\s+1/1\s" for name in ANSWERS
-    ]
+    url = f"http://{HOST}/v2/models"
+    rows = [rf"^\s*{name}\s+{url}/{name}/infer\s+True\s+(\d+)/\1\s" for name in ANSWERS]
     terminal.run("kubectl get trainedmodel", *rows)
     terminal.step("What the agent beside the server was told, and what it did")
     terminal.run(

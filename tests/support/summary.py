@@ -22,6 +22,5 @@ def line(report: Path) -> str:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    sys.stdout.write("All rings passed:\n")
-    for ring in sys.argv[2:]:
-        sys.stdout.write(line(folder / f"{ring}.xml") + "\n")
+    lines = [line(folder / f"{ring}.xml") for ring in sys.argv[2:]]
+    sys.stdout.write("\n".join(["All rings passed:", *lines, ""]))
