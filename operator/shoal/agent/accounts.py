@@ -49,15 +49,17 @@ class Accounts:
         async with self._lock:
             now = asyncio.get_running_loop().time()
             if self._last is None or now - self._read_at > _FRESH_SECONDS:
-                try:
-                    self._last = await self._read()
-                    self._read_at = asyncio.get_running_loop().time()
-                except ApiError as error:
-                    _LOG.warning("cannot read credentials: %s", error)
-                    return self._last or Credentials(
-                        environ=self._environ, missing=(f"credentials cannot be read: {error}",)
-                    )
+                self._last = await self._read_or_keep(self._last)
+                self._read_at = asyncio.get_running_loop().time()
             return self._last
+
+    async def _read_or_keep(self, last: Credentials | None) -> Credentials:
+        try:
+            return await self._read()
+        except ApiError as error:
+            _LOG.warning("cannot read credentials: %s", error)
+            missing = (f"credentials cannot be read: {error}",)
+            return last or Credentials(environ=self._environ, missing=missing)
 
     async def _read(self) -> Credentials:
         if self._secret:

@@ -24,6 +24,7 @@ from shoal.modelconfig import Model, ModelConfigError
 
 _LOG = logging.getLogger(__name__)
 _SILENT_SECONDS = 5.0
+_FIRST_SILENT_SECONDS = 2.0  # with nothing to serve yet
 _FILE_SECONDS = 1.0
 _WATCH_SECONDS = (240, 360)
 _PAUSE_SECONDS = (0.2, 5.0)
@@ -117,7 +118,7 @@ class Watch:
         if self._is_silent:
             return True
         try:
-            async with asyncio.timeout(_SILENT_SECONDS):
+            async with asyncio.timeout(_SILENT_SECONDS if self._digest else _FIRST_SILENT_SECONDS):
                 await self._heard.wait()
         except TimeoutError:
             self._is_silent = True

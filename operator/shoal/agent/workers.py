@@ -277,9 +277,21 @@ class Worker:
         self._show(State.UNLOADING, Reason.PENDING, "")
         if held.record is None:
             store.note(self.name, Record(sure=False))  # still known when its link has gone
-        if not self._tools.server_up.is_set():
+        try:
+            await self._call_unload()
+        except ServerDownError:
             # A server that starts must not find it; its bytes stay until unload is confirmed.
             store.unlink(self.name)
+            raise
+        self.loaded = ""
+        self.holding = ""
+        store.unlink(self.name)
+        store.forget(self.name)
+        metrics.UNLOADS.inc()
+        _LOG.info("unloaded model %s", self.name, extra={"model": self.name})
+
+    async def _call_unload(self) -> None:
+        if not self._tools.server_up.is_set():
             raise ServerDownError("the model server does not listen")
         async with self._tools.load_slots:
             if self.wanted is not None:
@@ -289,12 +301,6 @@ class Worker:
                 await self._tools.server.unload(self.name)
             finally:
                 self.is_busy = False
-        self.loaded = ""
-        self.holding = ""
-        store.unlink(self.name)
-        store.forget(self.name)
-        metrics.UNLOADS.inc()
-        _LOG.info("unloaded model %s", self.name, extra={"model": self.name})
 
     async def _await_server(self) -> None:
         state = self._tools.board.get(self.name)
