@@ -6,12 +6,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
 from shoal.api import crds
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
+STATUSES = [
+    pytest.param(document["kind"], document["status"], id=f"{file.parent.name}-{document['kind']}")
+    for file in sorted((CRDS.parent / "tests" / "golden").glob("*/status.yaml"))
+    for document in yaml.safe_load_all(file.read_text())
+]
 MIB = 2**20
 
 
@@ -112,3 +118,25 @@ def test_rendering_is_read_back_whole(made: dict[str, dict[str, Any]]) -> None:
     crd = made["serving.kserve.io_trainedmodels.yaml"]
 
     assert yaml.safe_load(crds.render(crd)) == crd
+
+
+def _closed(schema: Any) -> Any:
+    """Refuse fields that the schema does not name, as the API server does."""
+    if isinstance(schema, list):
+        return [_closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(value) for key, value in schema.items()}
+    if isinstance(schema.get("properties"), dict) and "type" in schema:
+        closed["additionalProperties"] = False
+    return closed
+
+
+@pytest.mark.parametrize(("kind", "status"), STATUSES)
+def test_the_status_that_the_operator_writes_fits(
+    made: dict[str, dict[str, Any]], kind: str, status: dict[str, Any]
+) -> None:
+    crd = next(crd for crd in made.values() if crd["spec"]["names"]["kind"] == kind)
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+
+    jsonschema.Draft7Validator(_closed(schema)).validate(status)
