@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from shoal.cluster.ports import ApiError
 from shoal.cluster.store import Key
 from shoal.reconcile import metrics
 
@@ -96,7 +97,7 @@ class Queue:
                 kind,
                 error,
                 again,
-                exc_info=entry.failures == 1,
+                exc_info=entry.failures == 1 and not isinstance(error, ApiError),
             )
         else:
             entry.failures = 0

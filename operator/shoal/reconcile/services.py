@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from shoal.cluster.ports import Agents, ApiError, Cluster
@@ -53,7 +54,9 @@ class Reconciler:
         entry_service = await applies.may_have_entry_service(self._cluster, seen)
         plan = plans.make(seen, self._configuration.current, entry_service=entry_service)
         fault, refusal = await self._apply(seen, plan)
-        seen = observations.observe(key, self._store)
+        # A model that came or went since is the next pass's: this one planned without it.
+        now = observations.observe(key, self._store)
+        seen = replace(now, service=seen.service, models=seen.models)
         replicas = observations.replicas_of(seen.pods, self._agents)
         verdict = verdicts.judge(seen, plan, replicas, fault, self._clock())
         again = await self._reporter.write(seen, verdict)

@@ -47,7 +47,9 @@ def judge(
         waiting = {m.metadata.name: _model(m, None, seen, now) for m in plan.models}
         return Verdict(None, broken | waiting)
     if plan.service is None:
-        return Verdict(_unreadable(seen.service, plan.fault, now), broken)
+        parent = _parent(plan, replicas, ready=False)
+        waiting = {m.metadata.name: _model(m, (plan, parent), seen, now) for m in plan.models}
+        return Verdict(_unreadable(seen.service, plan.fault, now), broken | waiting)
     facts = _facts(seen, plan, fault)
     old = seen.service.get("status") or {}
     status = services.compute(plan.service, facts, old=old, now=now)
@@ -77,7 +79,7 @@ def _facts(seen: Observed, plan: Plan, fault: ReconcileError | None) -> services
     return services.Facts(
         deployment=deployments[0] if deployments else None,
         pods=seen.pods,
-        has_ingress=ingresses <= there,
+        has_ingress=bool(there) if plan.fault else ingresses <= there,
         stopped=children.is_stopped(service),
         error=fault,
         ignored=inferenceservices.ignored(service),

@@ -60,10 +60,15 @@ def of_inference_service(
 
 
 def of_trained_model(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Notice]:
-    """List the events of a TrainedModel: loaded, or why it is not."""
+    """List the events of a TrainedModel: why it is not loaded, and that it is again.
+
+    A model that loads at once has none: an event is a write, and ten thousand models at once
+    would cost twice as many.
+    """
     made = []
     loaded = reasons.Condition.MODEL_LOADED
-    if _became(loaded, TRUE, old, new):
+    had_failed = conditions.find(old, loaded).get("reason", "") not in _PASSING
+    if had_failed and _became(loaded, TRUE, old, new):
         made.append(Notice(NORMAL, Reason.MODEL_LOADED, "The model is loaded on every replica."))
     for kind in (
         reasons.Condition.INFERENCE_SERVICE_READY,

@@ -33,7 +33,7 @@ class World:
 
     async def run(self) -> float | None:
         """Make one pass with a store filled anew, as after a restart of the operator."""
-        store = Store()
+        store = self.store = Store()
         for kind in kinds.WATCHED:
             for body in await self.cluster.list(kind):
                 store.put(kind, body)
@@ -217,6 +217,31 @@ async def test_a_model_without_its_service_waits_and_is_served_later() -> None:
     assert world.names(kinds.CONFIG_MAP) == ["modelconfig-custom-model-mms-0"]
 
 
+async def test_a_model_that_arrives_during_a_pass_is_left_to_the_next(world: World) -> None:
+    late = builders.trained_model()
+    world.cluster.on_apply = lambda: world.store.put(kinds.TRAINED_MODEL, late)
+
+    await world.run()
+
+    assert world.service() == ("False", "DeploymentPending")
+    assert not world.names(kinds.TRAINED_MODEL)
+
+
+async def test_a_model_that_leaves_during_a_pass_is_no_error(world: World) -> None:
+    for body in (builders.trained_model(), builders.trained_model("broken", memory="a lot")):
+        world.cluster.put(body)
+
+    def leave() -> None:
+        for name in ("model1-custom", "broken"):
+            world.store.remove(kinds.TRAINED_MODEL, "default", name)
+
+    world.cluster.on_apply = leave
+
+    await world.run()
+
+    assert world.service() == ("False", "DeploymentPending")
+
+
 async def test_models_belong_to_their_service(world: World) -> None:
     world.cluster.put(builders.trained_model())
     await world.run()
@@ -358,3 +383,13 @@ async def test_a_spec_that_cannot_be_served_is_told(
     world.cluster.writes.clear()
     await world.run()
     assert world.cluster.writes == []
+
+
+async def test_a_service_that_cannot_be_read_leaves_its_models_told(world: World) -> None:
+    await until_loaded(world)
+    broken = world.one(kinds.INFERENCE_SERVICE, builders.SERVICE)
+    broken["spec"]["predictor"].update(minReplicas=3, maxReplicas=1)
+    await world.run()
+    assert world.service() == ("False", "InvalidSpec")
+    assert world.model() == ("False", "InferenceServiceNotReady")
+    assert world.model("ModelLoaded")[0] == "True"

@@ -89,7 +89,19 @@ def test_upstreams_words() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        pytest.param({}, _status(ModelLoaded="True"), [("Normal", "ModelLoaded")], id="loaded"),
+        pytest.param({}, _status(ModelLoaded="True"), [], id="loaded-at-once"),
+        pytest.param(
+            _status(ModelLoaded=("False", "Loading")),
+            _status(ModelLoaded="True"),
+            [],
+            id="loaded-after-a-while",
+        ),
+        pytest.param(
+            _status(ModelLoaded=("False", "ModelLoadFailed")),
+            _status(ModelLoaded="True"),
+            [("Normal", "ModelLoaded")],
+            id="loaded-after-a-failure",
+        ),
         pytest.param(
             _status(ModelLoaded="True"), _status(ModelLoaded="True"), [], id="still-loaded"
         ),
