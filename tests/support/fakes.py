@@ -3,7 +3,7 @@
 import copy
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from shoal import names
@@ -18,13 +18,15 @@ Place = tuple[str, str, str]
 class FakeCluster:
     """Keeps what was applied, as the API server would, and remembers every write.
 
-    `refuse` maps (verb, kind) to the error that the next such request gets, for ever.
+    `refuse` maps (verb, kind) to the error that the next such request gets, for ever;
+    `on_apply` happens while an apply is on its way.
     """
 
     def __init__(self) -> None:
         self.objects: dict[Place, Body] = {}
         self.writes: list[tuple[str, str, str]] = []
         self.refuse: dict[tuple[str, str], ApiError] = {}
+        self.on_apply: Callable[[], object] = lambda: None
         self._versions = itertools.count(1)
 
     def put(self, body: Body) -> Body:
@@ -55,6 +57,7 @@ class FakeCluster:
     async def apply(self, body: Body, *, subresource: str = "") -> Body:
         kind = kinds.of(body)
         self._maybe_refuse("apply", kind)
+        self.on_apply()
         self._write(f"apply {subresource}".strip(), body)
         live = self.objects.get(self._place(body), {"metadata": {}})
         merged = {**copy.deepcopy(live), **copy.deepcopy(body)}
