@@ -57,7 +57,7 @@ example-image: cluster
 	@$(BIN)/python tests/cluster/image.py --context examples/custom-server --tag localhost/custom-server:dev
 
 .PHONY: install
-install: image ## install the operator with Helm on the cluster
+install: image $(SHOAL_HOME)/bin/helm ## install the operator with Helm on the cluster
 	$(call say,The operator)
 	@$(with_cluster); helm upgrade --install shoal charts/shoal --namespace shoal-system --create-namespace --take-ownership \
 		--set image.repository=localhost/shoal --set image.tag=dev --set-string podAnnotations.sources=$(SOURCES) \
@@ -67,7 +67,8 @@ install: image ## install the operator with Helm on the cluster
 
 .PHONY: demo-down
 demo-down: ## remove what the demo made, and the cluster
-	@if [ -f $(SHOAL_HOME)/cluster/env ] && [ -f $(READY) ]; then $(with_cluster); $(BIN)/python examples/demo.py --remove; fi
+	@if [ -f $(SHOAL_HOME)/cluster/env ] && [ -f $(READY) ]; then \
+		($(with_cluster); $(BIN)/python examples/demo.py --remove) || echo "the cluster does not answer"; fi
 	@$(MAKE) --no-print-directory cluster-down
 
 .PHONY: cluster-down

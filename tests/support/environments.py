@@ -29,21 +29,30 @@ def run(argv: Sequence[str]) -> None:
     subprocess.run(argv, check=True, env=env, stdout=sys.stderr)  # noqa: S603 - ours
 
 
-def ensure_pip_for_venvs() -> None:
-    """Install what Debian ships apart from Python; elsewhere it is always there."""
+def missing() -> list[str]:
+    """List the Debian packages that are needed and not here; elsewhere Python has its own."""
     probe = [sys.executable, "-c", "import ensurepip, venv"]
-    if subprocess.run(probe, check=False, capture_output=True).returncode == 0:  # noqa: S603
+    has_venv = subprocess.run(probe, check=False, capture_output=True).returncode == 0  # noqa: S603
+    packages = [] if has_venv else ["python3-venv"]
+    return packages if shutil.which("curl") else [*packages, "curl", "ca-certificates"]
+
+
+def ensure_packages() -> None:
+    """Install what is missing."""
+    packages = missing()
+    if not packages:
         return
+    words = " ".join(packages)
     if not shutil.which("apt-get") or os.geteuid() != 0:
-        raise SystemExit("Python's venv and ensurepip are missing: install python3-venv")
-    say("installing the Debian package python3-venv")
+        raise SystemExit(f"these are missing, and only root on Debian gets them here: {words}")
+    say(f"installing Debian packages: {words}")
     run(["apt-get", "update", "-q"])
-    run(["apt-get", "install", "-y", "-q", "--no-install-recommends", "python3-venv"])
+    run(["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages])
 
 
 def make(folder: Path) -> None:
     """Make the environment from the lock file, every package checked by its hash."""
-    ensure_pip_for_venvs()
+    ensure_packages()
     say(f"making the Python environment {folder} (once; about a minute)")
     venv.create(folder, clear=True, with_pip=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
