@@ -1,0 +1,155 @@
+"""Has a cluster with the operator on it; without one, every test of this ring fails."""
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from support import audits
+from support.spaces import Space
+from support.terminals import CHECKOUT, Terminal
+
+HOME = Path(os.environ.get("SHOAL_HOME") or Path.home() / ".cache" / "shoal")
+CHART = CHECKOUT / "charts" / "shoal"
+SYSTEM = "shoal-system"
+IMAGE = "--set image.repository=localhost/shoal --set image.tag=dev"
+KEYS = {"AWS_ACCESS_KEY_ID": "shoal-access", "AWS_SECRET_ACCESS_KEY": "shoal-secret-key"}
+
+
+def _terminal() -> Terminal:
+    """Open a terminal on the cluster, which is brought up where it is down."""
+    python = Path(sys.executable).parent
+    search = f"{python}:{HOME / 'bin'}:{os.environ['PATH']}"
+    bare = Terminal({**os.environ, "PATH": search, **KEYS})
+    exports = bare.run("python tests/cluster/up.py", seconds=3000)
+    words = [line.removeprefix("export ") for line in exports.splitlines()]
+    values = dict(shlex.split(word)[0].split("=", 1) for word in words if "=" in word)
+    assert values.get("SHOAL_INGRESS"), f"up.py told no ingress: {exports}"
+    return Terminal({**bare.environ, **values})
+
+
+@dataclass(frozen=True)
+class Release:
+    """The Helm release of the operator under test."""
+
+    terminal: Terminal
+
+    def install(self, *options: str, chart: Path = CHART) -> str:
+        """Install or upgrade, and wait until it is ready."""
+        # The tag never changes: this rolls the operator when the image did.
+        stamp = (HOME / "images" / "localhost_shoal_dev.inputs").read_text()[:16]
+        sources = f"--set-string podAnnotations.sources={stamp}"
+        return self.terminal.run(
+            f"helm upgrade --install shoal {chart} --namespace {SYSTEM} --create-namespace"
+            f" --take-ownership --wait --timeout 3m {IMAGE} {sources} {' '.join(options)}",
+            seconds=200,
+        )
+
+    def uninstall(self) -> str:
+        """Uninstall."""
+        return self.terminal.run(f"helm uninstall shoal -n {SYSTEM} --wait", seconds=120)
+
+
+@pytest.fixture(scope="session")
+def terminal() -> Terminal:
+    """A terminal on a cluster that has the images and an S3 server."""
+    made = _terminal()
+    image = "python tests/cluster/image.py"
+    made.run(image, seconds=1200)
+    made.run(
+        f"{image} --context examples/custom-server --tag localhost/custom-server:dev", seconds=1200
+    )
+    made.run("python tests/cluster/s3.py", seconds=300)
+    return made
+
+
+@pytest.fixture(scope="session")
+def audit() -> audits.Audit:
+    """What the API server is asked from now on."""
+    return audits.Audit(HOME / "cluster", datetime.now(UTC))  # noqa: TID251 - the run's start
+
+
+@pytest.fixture(scope="session", autouse=True)
+def release(terminal: Terminal, audit: audits.Audit) -> Release:
+    """The operator, installed as the chart installs it."""
+    assert audit
+    made = Release(terminal)
+    made.install()
+    return made
+
+
+@pytest.fixture(scope="session")
+def models(terminal: Terminal, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real models, trained on the spot."""
+    folder = tmp_path_factory.mktemp("models")
+    terminal.run(f"python examples/custom-server/train.py {folder}")
+    return folder
+
+
+MakeSpace = Callable[..., Space]
+
+
+@pytest.fixture(scope="session")
+def make_space(
+    terminal: Terminal, models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MakeSpace]:
+    """Make namespaces; those that are left are deleted at the end."""
+    made: list[str] = []
+
+    def make(name: str, *, own_store: bool = False) -> Space:
+        folder = tmp_path_factory.mktemp(name)
+        terminal.run(
+            f"kubectl delete namespace {name} --ignore-not-found --timeout=90s", seconds=95
+        )
+        terminal.run(f"kubectl create namespace {name}")
+        made.append(name)
+        space = Space(terminal, name, models, folder)
+        if own_store:
+            space = replace(space, store=name)
+            space.make_store()
+        space.make_credentials()
+        return space
+
+    yield make
+    if made:
+        terminal.run(f"kubectl delete namespace {' '.join(made)} --ignore-not-found --wait=false")
+
+
+@pytest.fixture
+def space(request: pytest.FixtureRequest, make_space: MakeSpace) -> Iterator[Space]:
+    """A namespace of this test alone."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
+    made = make_space(f"e2e-{name[:40]}".strip("-"))
+    yield made
+    made.terminal.run(f"kubectl delete namespace {made.namespace} --wait=false")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what the cluster knows to the report of a test that failed."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function) and "terminal" in item.funcargs:
+        namespaces = [each.namespace for each in item.funcargs.values() if isinstance(each, Space)]
+        report.sections.append(("cluster", _explain(item.funcargs["terminal"], namespaces)))
+    return report
+
+
+def _explain(terminal: Terminal, namespaces: list[str]) -> str:
+    commands = [f"kubectl -n {SYSTEM} logs deployment/shoal --tail=30"]
+    for namespace in namespaces or ["default"]:
+        here = f"kubectl -n {namespace}"
+        commands += [
+            f"{here} get isvc,tm,deployment,pod -o wide",
+            f"{here} get tm -o jsonpath='{{.items[*].status}}'",
+            f"{here} logs -l component=predictor -c agent --tail=30 --prefix",
+            f"{here} get events --sort-by=.lastTimestamp | tail -20",
+        ]
+    return "\n".join(f"$ {each}\n{terminal.attempt(each).stdout}" for each in commands)

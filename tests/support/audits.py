@@ -1,0 +1,71 @@
+"""What a user asked of the API server, from its audit log."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+FORBIDDEN = 403
+
+
+@dataclass(frozen=True, order=True)
+class Use:
+    """One right: a verb on a resource of a group; `status` and the like belong to the name."""
+
+    group: str
+    resource: str
+    verb: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The entries since a moment, in a folder that holds `audit.log` and its older parts."""
+
+    folder: Path
+    since: datetime
+
+    def entries(self, user: str) -> Iterator[dict[str, Any]]:
+        """Read what a user asked, oldest file first."""
+        start = self.since.strftime("%Y-%m-%dT%H:%M:%S")
+        mark = json.dumps(user)
+        files = sorted(self.folder.glob("audit*.log"), key=lambda path: path.stat().st_mtime)
+        assert files, f"{self.folder}: no audit log; this cluster was not built by up.py"
+        for file in files:
+            with file.open() as lines:
+                # Most lines are other users': looked at as text, they cost little.
+                for line in (line for line in lines if mark in line):
+                    entry = json.loads(line)
+                    if entry["user"]["username"] == user and entry["stageTimestamp"] >= start:
+                        yield entry
+
+    def uses(self, user: str) -> set[Use]:
+        """List the rights that were made use of."""
+        return {use_of(entry) for entry in self.entries(user) if "objectRef" in entry}
+
+    def refused(self, user: str) -> list[str]:
+        """List what was refused for want of a right."""
+        return [
+            f"{entry['verb']} {entry['requestURI']}: {entry['responseStatus'].get('message', '')}"
+            for entry in self.entries(user)
+            if (entry.get("responseStatus") or {}).get("code") == FORBIDDEN
+        ]
+
+
+def use_of(entry: dict[str, Any]) -> Use:
+    """Tell which right an entry made use of."""
+    what = entry["objectRef"]
+    resource = "/".join(filter(None, (what["resource"], what.get("subresource"))))
+    return Use(what.get("apiGroup", ""), resource, entry["verb"])
+
+
+def granted(role: dict[str, Any]) -> set[Use]:
+    """List the rights that a Role or ClusterRole grants."""
+    return {
+        Use(group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
