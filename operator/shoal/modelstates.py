@@ -57,6 +57,13 @@ class Report:
     models: Mapping[str, ModelState]
 
 
+# Key on the wire and field, once: a report of a thousand models is encoded often.
+_WIRE = tuple(
+    ("nextTry" if field.name == "next_try" else field.name, field.name)
+    for field in fields(ModelState)
+)
+
+
 def encode(report: Report) -> str:
     """Make the JSON of a report."""
     return json.dumps(
@@ -65,7 +72,7 @@ def encode(report: Report) -> str:
             "settled": report.settled,
             "config": report.config,
             "models": {
-                name: {_wire(field.name): getattr(state, field.name) for field in fields(state)}
+                name: {key: getattr(state, field) for key, field in _WIRE}
                 for name, state in sorted(report.models.items())
             },
         },
@@ -112,8 +119,3 @@ def _typed(body: Mapping[str, Any], key: str, kind: type[T], where: str) -> T:
     if not isinstance(value, kind):
         raise ValueError(f"{where}.{key}: must be {kind.__name__}")  # noqa: TRY004 - content
     return value
-
-
-def _wire(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)

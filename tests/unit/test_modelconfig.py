@@ -80,5 +80,5 @@ def test_unreadable_content_is_refused_with_its_place(data: dict[str, str], mess
         pytest.param(Model("m", "s3://b/m", "xgboost", "256Mi"), False, id="framework: other"),
     ],
 )
-def test_digest_follows_what_is_served(other: Model, same: bool) -> None:  # noqa: FBT001 - a row
+def test_digest_follows_what_is_served(other: Model, same: bool) -> None:
     assert (other.digest == ONE.digest) is same

@@ -42,7 +42,9 @@ class Syncs:
         _LOG.debug("%d models are wanted", len(wanted))
 
     def _on_idle(self, worker: Worker) -> None:
-        self._sweep_due.set()
+        if worker.has_rubbish:
+            worker.has_rubbish = False
+            self._sweep_due.set()
         asyncio.get_running_loop().call_soon(self._drop, worker)
 
     def _drop(self, worker: Worker) -> None:
@@ -56,6 +58,7 @@ class Syncs:
                 await self._check_server()
             except Exception:  # noqa: BLE001 - one bad look must not end the looking
                 _LOG.exception("cannot look at the model server")
+            self._count()
             is_up = self._tools.server_up.is_set()
             await asyncio.sleep(self._check_seconds if is_up else _DOWN_CHECK_SECONDS)
 
@@ -72,7 +75,6 @@ class Syncs:
                     await asyncio.to_thread(store.discard, rubbish)
             except OSError:
                 _LOG.exception("cannot sweep the store")
-            self._count()
 
     async def stop(self) -> None:
         """Stop every worker."""

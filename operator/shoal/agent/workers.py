@@ -22,6 +22,7 @@ from datetime import timedelta
 from shoal.agent import boards, metrics, plans, retries
 from shoal.agent.boards import Board
 from shoal.agent.fetches import Fetcher
+from shoal.agent.loaders import Loader
 from shoal.agent.plans import Held, Record, Step, Version
 from shoal.agent.servers import Server, ServerDownError, ServerRefusedError
 from shoal.agent.stores import Store
@@ -61,16 +62,25 @@ class Worker:
     def __init__(self, name: str, tools: Tools, on_idle: Callable[["Worker"], None]) -> None:
         self.name = name
         self.wanted: Model | None = None
-        self.loaded = ""  # the digest that the server answers with
         self.holding = ""  # a tree that nothing on disk refers to yet
-        self.is_busy = False  # a load or unload is under way
+        self.has_rubbish = False  # bytes may be held that nobody needs any more
         self._tools = tools
         self._on_idle = on_idle
+        self._loader = Loader(name, tools.store, tools.server)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._attempt = 0
-        self._refused = ""  # the tree that the server refused last
         self._failure: FetchError | None = None
+
+    @property
+    def loaded(self) -> str:
+        """The digest that the server answers with, "" for none."""
+        return self._loader.loaded
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether a load or unload is under way."""
+        return self._loader.is_busy
 
     @property
     def is_gone(self) -> bool:
@@ -84,7 +94,7 @@ class Worker:
         self.wanted = model
         if model is None or model.digest != before:
             self._attempt = 0
-            self._refused = ""
+            self._loader.refused = ""
             if model is not None:
                 self._show(State.PENDING, Reason.PENDING, "waiting for its turn")
             self.poke()
@@ -99,7 +109,7 @@ class Worker:
         """Take note that the server does not answer with it any more."""
         if not self.loaded:
             return
-        self.loaded = ""
+        self._loader.loaded = ""
         state = self._tools.board.get(self.name)
         if state and state.state is State.LOADED:
             self._show(State.PENDING, Reason.SERVER_UNAVAILABLE, message)
@@ -135,11 +145,13 @@ class Worker:
         held = await self._look()
         serves = plans.serves(held) and held.record is not None
         loaded = held.record.loaded if serves and held.record else None
-        self.loaded = loaded.digest if loaded else ""
+        self._loader.loaded = loaded.digest if loaded else ""
         step = plans.make(wanted, held)
         if wanted is None:
             if step is Step.UNLOAD:
                 await self._unload(held)
+            self.has_rubbish = True
+            self.holding = ""
             self._tools.board.remove(self.name)
             return True
         if step is Step.WAIT:
@@ -186,6 +198,7 @@ class Worker:
             self._show(State.DOWNLOADING, Reason.DOWNLOADING, "")
 
         def hold(tree: str) -> None:
+            self.has_rubbish |= bool(self.holding)
             self.holding = tree
 
         fetch = asyncio.ensure_future(self._tools.fetcher.fetch(wanted, on_start, hold))
@@ -217,60 +230,20 @@ class Worker:
             self._tools.store.note(self.name, Record(version, record.previous))
             return
         self._spare(held, tree)
-        if not self._tools.server_up.is_set():
-            raise ServerDownError("the model server does not listen")
+        self._need_server()
         async with self._tools.load_slots:
             self._check_wish(wanted)
             self._show(State.LOADING, Reason.LOADING, "")
-            await self._switch(record, version)
-        previous = old if old and old.tree != tree else record.previous
-        self._tools.store.note(self.name, Record(version, previous))
-        self.loaded = version.digest
+            await self._loader.switch(record, version)
+        self.has_rubbish |= old is not None
         metrics.LOADS.inc()
         _LOG.info("loaded model %s", self.name, extra={"model": self.name})
 
     def _spare(self, held: Held, tree: str) -> None:
         """Do not offer refused bytes again and again while an old version answers."""
         may_offer = self._attempt < _PATIENT_AFTER or self._attempt % _OFFER_EVERY == 0
-        if self._failure and tree == self._refused and plans.serves(held) and not may_offer:
+        if self._failure and tree == self._loader.refused and plans.serves(held) and not may_offer:
             raise self._failure
-
-    async def _switch(self, record: Record, version: Version) -> None:
-        store = self._tools.store
-        store.note(self.name, replace(record, sure=False))
-        self.is_busy = True
-        try:
-            store.link(self.name, version.tree)
-            await self._tools.server.load(self.name)
-        except ServerRefusedError as error:
-            self._refused = version.tree
-            await self._back(record, version, in_doubt=error.in_doubt)
-            raise
-        finally:
-            self.is_busy = False
-
-    async def _back(self, record: Record, refused: Version, *, in_doubt: bool) -> None:
-        """After a refused load: the old version, when there is one, is to answer."""
-        old = record.loaded
-        self.loaded = ""
-        if old is None:
-            # A server that reads all folders at its start must not trip over this one.
-            self._tools.store.unlink(self.name)
-            if not in_doubt:
-                self._tools.store.forget(self.name)
-        elif old.tree != refused.tree and self._is_there(old):
-            with contextlib.suppress(ServerRefusedError, ServerDownError):
-                await self._restore(record, old, in_doubt=in_doubt)
-
-    def _is_there(self, version: Version) -> bool:
-        return version.tree in self._tools.store.held(self.name).trees
-
-    async def _restore(self, record: Record, old: Version, *, in_doubt: bool) -> None:
-        self._tools.store.link(self.name, old.tree)
-        if in_doubt or not await self._tools.server.is_ready(self.name):
-            await self._tools.server.load(self.name)
-        self._tools.store.note(self.name, replace(record, sure=True))
-        self.loaded = old.digest
 
     async def _unload(self, held: Held) -> None:
         store = self._tools.store
@@ -278,34 +251,28 @@ class Worker:
         if held.record is None:
             store.note(self.name, Record(sure=False))  # still known when its link has gone
         try:
-            await self._call_unload()
+            self._need_server()
+            async with self._tools.load_slots:
+                if self.wanted is not None:
+                    raise _SupersededError
+                await self._loader.unload()
         except ServerDownError:
             # A server that starts must not find it; its bytes stay until unload is confirmed.
             store.unlink(self.name)
             raise
-        self.loaded = ""
-        self.holding = ""
         store.unlink(self.name)
         store.forget(self.name)
         metrics.UNLOADS.inc()
         _LOG.info("unloaded model %s", self.name, extra={"model": self.name})
 
-    async def _call_unload(self) -> None:
+    def _need_server(self) -> None:
         if not self._tools.server_up.is_set():
             raise ServerDownError("the model server does not listen")
-        async with self._tools.load_slots:
-            if self.wanted is not None:
-                raise _SupersededError
-            self.is_busy = True
-            try:
-                await self._tools.server.unload(self.name)
-            finally:
-                self.is_busy = False
 
     async def _await_server(self) -> None:
         state = self._tools.board.get(self.name)
         if self.wanted is not None:
-            self.loaded = ""
+            self._loader.loaded = ""
             self._show(State.PENDING, Reason.SERVER_UNAVAILABLE, "waiting for the model server")
         elif state:
             message = "waiting for the model server"
@@ -353,11 +320,10 @@ class Worker:
             async with self._tools.load_slots:
                 if held.record and not plans.serves(held):
                     doubt = not held.record.sure or held.link != old.tree
-                    await self._restore(held.record, old, in_doubt=doubt)
+                    await self._loader.restore(held.record, old, in_doubt=doubt)
         except (ServerRefusedError, ServerDownError, OSError) as error:
             _LOG.warning("cannot bring the old model %s back: %s", self.name, error)
             return
-        self.loaded = old.digest
         state = self._tools.board.get(self.name)
         if state:
             state = replace(state, loaded=old.digest)

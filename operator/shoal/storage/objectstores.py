@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _PART = 4 * 1024 * 1024
 _FILES_OPEN = 64
+_CLIENTS = 4
 _PARTS_IN_FLIGHT = 8  # with _PART, the bound on what the process holds of all downloads
 _STATUS = re.compile(r"status code: (\d{3})|status: (\d{3})")
 _CODE = re.compile(r"<Code>([^<]+)</Code>")
@@ -89,7 +91,22 @@ class Found:
 
 
 def open_s3(location: Location, options: S3Options, hint: str = "") -> Bucket:
-    """Make the client of an S3 bucket; nothing is asked yet."""
+    """Take the client of an S3 bucket; nothing is asked yet.
+
+    Raises:
+        FetchError: the CA bundle cannot be read.
+    """
+    authority = _certificate(options.ca_bundle, options.origin) if options.ca_bundle else b""
+    store = _s3_store(location.bucket, options, authority)
+    identity = "anonymous access" if options.anonymous else f"access key {options.access_key}"
+    if options.ambient:
+        identity = "the pod's role"
+    return Bucket(store, credentials.shown_endpoint(options), options.origin, identity, hint)
+
+
+# A client costs milliseconds of CPU and has its own connections, so the last few are kept.
+@lru_cache(maxsize=_CLIENTS)
+def _s3_store(bucket: str, options: S3Options, authority: bytes) -> S3Store:
     config: S3Config = {
         "region": options.region,
         "virtual_hosted_style_request": options.virtual_host,
@@ -98,7 +115,7 @@ def open_s3(location: Location, options: S3Options, hint: str = "") -> Bucket:
         config["endpoint"] = options.endpoint
         if options.virtual_host:
             scheme, _, host = options.endpoint.partition("://")
-            config["endpoint"] = f"{scheme}://{location.bucket}.{host}"
+            config["endpoint"] = f"{scheme}://{bucket}.{host}"
     if options.anonymous:
         config["skip_signature"] = True
     elif not options.ambient:
@@ -111,50 +128,49 @@ def open_s3(location: Location, options: S3Options, hint: str = "") -> Bucket:
         "allow_http": True,
         "allow_invalid_certificates": not options.verify,
     }
-    if options.ca_bundle:
-        client["root_certificate"] = _certificate(options.ca_bundle, options.origin)
-    store = S3Store(location.bucket, config=config, client_options=client, retry_config=_RETRIES)
-    identity = "anonymous access" if options.anonymous else f"access key {options.access_key}"
-    if options.ambient:
-        identity = "the pod's role"
-    return Bucket(store, credentials.shown_endpoint(options), options.origin, identity, hint)
+    if authority:
+        client["root_certificate"] = authority
+    return S3Store(bucket, config=config, client_options=client, retry_config=_RETRIES)
 
 
 def open_gcs(location: Location, options: GcsOptions, hint: str = "") -> Bucket:
-    """Make the client of a Google Cloud Storage bucket; nothing is asked yet.
+    """Take the client of a Google Cloud Storage bucket; nothing is asked yet.
 
     Raises:
-        FetchError: the key is not JSON.
+        FetchError: the key is not usable.
     """
-    config: GCSConfig = {}
     identity = "anonymous access"
     endpoint = options.endpoint
     if options.key:
         key = _gcs_key(options)
         identity = str(key.get("client_email", "its key"))
         endpoint = str(key.get("gcs_base_url", "")) or endpoint
-        config["service_account_key"] = options.key
     elif options.key_file:
         identity = "the key file"
-        config["application_credentials"] = options.key_file
     elif options.ambient:
         identity = "the pod's identity"
-    else:
-        config["skip_signature"] = True
-    if endpoint:
-        config["base_url"] = endpoint
     try:
-        store = GCSStore(
-            location.bucket,
-            config=config,
-            client_options={**_CLIENT, "allow_http": True},
-            retry_config=_RETRIES,
-        )
+        store = _gcs_store(location.bucket, options, endpoint)
     except (BaseError, ValueError) as error:
         message = f"{options.origin}: {_first_line(str(error))}"
         raise FetchError(Kind.PERMANENT, Reason.CREDENTIALS_REFUSED, message) from error
     shown = uris.redact(endpoint) or "https://storage.googleapis.com"
     return Bucket(store, shown, options.origin, identity, hint)
+
+
+@lru_cache(maxsize=_CLIENTS)
+def _gcs_store(bucket: str, options: GcsOptions, endpoint: str) -> GCSStore:
+    config: GCSConfig = {}
+    if options.key:
+        config["service_account_key"] = options.key
+    elif options.key_file:
+        config["application_credentials"] = options.key_file
+    elif not options.ambient:
+        config["skip_signature"] = True
+    if endpoint:
+        config["base_url"] = endpoint
+    client: ClientConfig = {**_CLIENT, "allow_http": True}
+    return GCSStore(bucket, config=config, client_options=client, retry_config=_RETRIES)
 
 
 async def find(bucket: Bucket, location: Location) -> Found:

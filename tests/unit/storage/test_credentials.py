@@ -1,0 +1,155 @@
+from typing import Any
+
+import pytest
+
+from shoal.storage import credentials
+from shoal.storage.credentials import Credentials, Holder
+
+P = "serving.kserve.io/s3-"
+KEYS = {"AWS_ACCESS_KEY_ID": "ak", "AWS_SECRET_ACCESS_KEY": "sk"}
+GCS = {"gcloud-application-credentials.json": "{}"}
+
+
+def secret(data: dict[str, str] | None = None, name: str = "s", **annotations: str) -> Holder:
+    values = {f"{P}{key}": value for key, value in annotations.items()}
+    return Holder(f"Secret ns/{name}", data or {}, values)
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        pytest.param(
+            Credentials((secret(KEYS, endpoint="h:1", usehttps="0"),)),
+            {"endpoint": "http://h:1", "access_key": "ak", "anonymous": False},
+            id="annotations",
+        ),
+        pytest.param(
+            Credentials((secret(KEYS, endpoint="h:1"),)), {"endpoint": "https://h:1"}, id="https"
+        ),
+        pytest.param(
+            Credentials((secret(KEYS, endpoint="http://h:1", usehttps="1"),)),
+            {"endpoint": "http://h:1"},
+            id="a scheme wins",
+        ),
+        pytest.param(
+            Credentials(
+                (secret(KEYS | {"AWS_ENDPOINT_URL": "http://data"}, endpoint="http://note"),),
+                environ={"AWS_ENDPOINT_URL": "http://env"},
+            ),
+            {"endpoint": "http://note"},
+            id="annotation before data",
+        ),
+        pytest.param(
+            Credentials(
+                (secret(KEYS | {"AWS_ENDPOINT_URL": "http://data"}),),
+                environ={"AWS_ENDPOINT_URL": "http://env"},
+            ),
+            {"endpoint": "http://data"},
+            id="data before environment",
+        ),
+        pytest.param(
+            Credentials((secret(KEYS),), environ={"S3_ENDPOINT": "env", "S3_USE_HTTPS": "0"}),
+            {"endpoint": "http://env", "origin": "Secret ns/s"},
+            id="environment last",
+        ),
+        pytest.param(
+            Credentials((secret({"awsAccessKeyID": "a", "awsSecretAccessKey": "b"}),)),
+            {"access_key": "a", "secret_key": "b"},
+            id="old names of the keys",
+        ),
+        pytest.param(
+            Credentials((secret(GCS, "g"), secret(KEYS, "one"), secret(KEYS, "two"))),
+            {"origin": "Secret ns/one"},
+            id="first that matches",
+        ),
+        pytest.param(
+            Credentials(
+                (secret(KEYS, region="eu", verifyssl="0", usevirtualbucket="true", cabundle="/c"),)
+            ),
+            {"region": "eu", "verify": False, "virtual_host": True, "ca_bundle": "/c"},
+            id="switches",
+        ),
+        pytest.param(
+            Credentials((secret(KEYS, useaccelerate="true"),)),
+            {"endpoint": "https://s3-accelerate.amazonaws.com", "virtual_host": True},
+            id="accelerate",
+        ),
+        pytest.param(
+            Credentials((secret(KEYS, useanoncredential="true"),)),
+            {"anonymous": True},
+            id="anonymous by annotation",
+        ),
+        pytest.param(
+            Credentials((secret(endpoint="http://h"),)),
+            {"anonymous": True, "endpoint": "http://h"},
+            id="an endpoint without keys",
+        ),
+        pytest.param(
+            Credentials(environ=KEYS), {"origin": "environment", "access_key": "ak"}, id="process"
+        ),
+        pytest.param(Credentials(), {"origin": "no credentials", "anonymous": True}, id="none"),
+        pytest.param(
+            Credentials(environ={"AWS_WEB_IDENTITY_TOKEN_FILE": "/t"}),
+            {"ambient": True, "anonymous": False},
+            id="web identity",
+        ),
+        pytest.param(
+            Credentials(
+                account=Holder("ServiceAccount ns/a", {}, {"eks.amazonaws.com/role-arn": "r"})
+            ),
+            {"ambient": True, "anonymous": False, "origin": "ServiceAccount ns/a"},
+            id="role of the account",
+        ),
+    ],
+)
+def test_how_a_bucket_is_reached(known: Credentials, expected: dict[str, Any]) -> None:
+    options = credentials.s3(known)
+    assert {key: getattr(options, key) for key in expected} == expected
+
+
+def test_no_secret_is_printed() -> None:
+    known = Credentials((secret(KEYS | GCS),), environ=KEYS)
+    assert "sk" not in repr((known.environ and known, credentials.s3(known)))
+    assert "{}" not in repr(credentials.gcs(known)).replace("Secret", "")
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        pytest.param(Credentials((secret(KEYS), secret(GCS, "g"))), {"key": "{}"}, id="key"),
+        pytest.param(
+            Credentials(environ={"GOOGLE_APPLICATION_CREDENTIALS": "/k"}),
+            {"key_file": "/k"},
+            id="key file",
+        ),
+        pytest.param(
+            Credentials(environ={"STORAGE_EMULATOR_HOST": "h:1"}),
+            {"endpoint": "http://h:1", "origin": "no credentials"},
+            id="emulator",
+        ),
+        pytest.param(
+            Credentials(account=Holder("a", {}, {"iam.gke.io/gcp-service-account": "x"})),
+            {"ambient": True},
+            id="workload identity",
+        ),
+    ],
+)
+def test_how_google_is_reached(known: Credentials, expected: dict[str, Any]) -> None:
+    options = credentials.gcs(known)
+    assert {key: getattr(options, key) for key in expected} == expected
+
+
+def test_headers_of_a_host() -> None:
+    known = Credentials((secret({"https-host": "h", "headers": '{"A": "b"}'}),))
+    assert credentials.headers("h", known) == ("Secret ns/s", '{"A": "b"}')
+    assert credentials.headers("x", known)[1] == ""
+    assert credentials.parse_headers('{"A": "b"}') == {"A": "b"}
+    assert credentials.parse_headers("A: b\nC: d:e\n") == {"A": "b", "C": "d:e"}
+    with pytest.raises(ValueError, match="lines of"):
+        credentials.parse_headers("nonsense")
+
+
+def test_the_endpoint_as_messages_show_it() -> None:
+    assert credentials.shown_endpoint(credentials.s3(Credentials())).endswith("amazonaws.com")
+    known = Credentials((secret(KEYS, endpoint="http://u:p@h:1"),))
+    assert credentials.shown_endpoint(credentials.s3(known)) == "http://h:1"
