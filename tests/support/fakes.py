@@ -99,10 +99,14 @@ class FakeAgents:
 
     def __init__(self, reports: Mapping[str, Report] | None = None) -> None:
         self.reports = dict(reports or {})
+        self.unheard: set[str] = set()
         self.followed: dict[tuple[str, str], Mapping[str, str]] = {}
 
     def report(self, pod_uid: str) -> Report | None:
         return self.reports.get(pod_uid)
+
+    def is_heard(self, pod_uid: str) -> bool:
+        return pod_uid not in self.unheard
 
     def follow(self, service: tuple[str, str], pods: Mapping[str, str]) -> None:
         self.followed[service] = pods

@@ -34,10 +34,15 @@ class AgentFollower:
         self._session: aiohttp.ClientSession | None = None
         self._tasks: dict[tuple[Key, str, str], asyncio.Task[None]] = {}
         self._reports: dict[str, Report] = {}
+        self._silent: set[str] = set()
 
     def report(self, pod_uid: str) -> Report | None:
         """Return the agent's last report; None while it gives no answer."""
         return self._reports.get(pod_uid)
+
+    def is_heard(self, pod_uid: str) -> bool:
+        """Tell whether the agent has answered, or long enough has not."""
+        return pod_uid in self._reports or pod_uid in self._silent
 
     def follow(self, service: Key, pods: Mapping[str, str]) -> None:
         """Follow exactly these pods (uid to address) of a service, no others."""
@@ -45,6 +50,7 @@ class AgentFollower:
         for gone in [held for held in self._tasks if held[0] == service and held not in wanted]:
             self._tasks.pop(gone).cancel()
             self._reports.pop(gone[1], None)
+            self._silent.discard(gone[1])
         for new in wanted - self._tasks.keys():
             self._tasks[new] = asyncio.create_task(self._poll(*new), name=f"agent {new[2]}")
         self._count()
@@ -67,7 +73,9 @@ class AgentFollower:
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 failures += 1
                 _log.debug("agent at %s: %s", address, error)
-                if failures > 1 and self._reports.pop(uid, None) is not None:
+                if failures > 1 and uid not in self._silent:
+                    self._silent.add(uid)
+                    self._reports.pop(uid, None)
                     self._count()
                     self._on_change(service)
                 await asyncio.sleep(min(_RETRY_SECONDS * failures, 5))
@@ -86,6 +94,7 @@ class AgentFollower:
             report = modelstates.decode(await response.text())
         if held is None or report.cursor != held.cursor:
             self._reports[uid] = report
+            self._silent.discard(uid)
             self._count()
             self._on_change(service)
 

@@ -49,5 +49,8 @@ class Agents(Protocol):
     def report(self, pod_uid: str) -> Report | None:
         """Return the agent's last report; None while it gives no answer."""
 
+    def is_heard(self, pod_uid: str) -> bool:
+        """Tell whether it is known what the agent says, be it that it gives no answer."""
+
     def follow(self, service: tuple[str, str], pods: Mapping[str, str]) -> None:
         """Follow exactly these pods (uid to address) of a service, no others."""

@@ -60,6 +60,15 @@ def agents_of(pods: Iterable[Body]) -> dict[str, str]:
     }
 
 
+def unheard(pods: Iterable[Body], agents: Agents) -> bool:
+    """Tell whether a ready replica's agent was asked and may answer any moment.
+
+    To report now would call a model Unknown that is loaded: twice a model and restart.
+    """
+    asked = agents_of(pod for pod in pods if _is_ready(pod))
+    return not all(agents.is_heard(uid) for uid in asked)
+
+
 def replicas_of(pods: Iterable[Body], agents: Agents) -> tuple[Replica, ...]:
     """Return what is known of each pod of the predictor that still has a future."""
     return tuple(

@@ -58,8 +58,11 @@ class Reconciler:
         now = observations.observe(key, self._store)
         seen = replace(now, service=seen.service, models=seen.models)
         replicas = observations.replicas_of(seen.pods, self._agents)
-        verdict = verdicts.judge(seen, plan, replicas, fault, self._clock())
-        again = await self._reporter.write(seen, verdict)
+        if observations.unheard(seen.pods, self._agents):
+            again = None  # the follower wakes this key as soon as it knows
+        else:
+            verdict = verdicts.judge(seen, plan, replicas, fault, self._clock())
+            again = await self._reporter.write(seen, verdict)
         if refusal is not None:
             raise refusal
         return again

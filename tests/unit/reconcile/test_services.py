@@ -179,6 +179,22 @@ async def test_what_was_true_is_not_told_on(
     assert world.model() == expected
 
 
+async def test_a_restart_calls_nothing_unknown_before_it_has_asked(world: World) -> None:
+    await until_loaded(world)
+    heard = world.agents.reports.copy()
+    world.agents.reports.clear()
+    world.agents.unheard.add("uid-of-pod-a")
+    world.cluster.writes.clear()
+
+    await world.run()
+
+    assert world.cluster.writes == []
+    world.agents.unheard.clear()
+    world.agents.reports |= heard
+    await world.run()
+    assert world.cluster.writes == []
+
+
 async def test_a_new_pod_that_is_ready_without_the_model_is_a_lie_avoided(world: World) -> None:
     await until_loaded(world)
     world.add_pod("pod-b", agent=False)
