@@ -25,12 +25,13 @@ NO_EFFECT = "Checked, without effect in this version."
 # What the names of the fields do not say.
 MEANINGS = {
     "ingressDomain": "Last part of every URL.",
-    "additionalIngressDomains": NO_EFFECT,
+    "additionalIngressDomains": "More domains; a service has a host in each, by the same "
+    "template.",
     "ingressClassName": "Class of the Ingresses. Empty leaves it to the cluster's default class.",
     "domainTemplate": "Host of a service, from `.Name`, `.Namespace`, `.IngressDomain`, "
     "`.Annotations` and `.Labels`.",
     "urlScheme": "`http` or `https`, as the ingress controller serves it.",
-    "pathTemplate": NO_EFFECT,
+    "pathTemplate": "Must be empty: routing by path is not served by this version.",
     "disableIngressCreation": "Make no Ingress; IngressReady is then True.",
     "enableGatewayApi": "Must be false: the Gateway API is not served by this version.",
     "defaultDeploymentMode": "Must be `Standard` (or `RawDeployment`, its old name).",

@@ -28,10 +28,7 @@ S3_KEYS = {
 NEXT = (
     "kubectl get inferenceservice,trainedmodel -o wide",
     (f'curl -H "Host: {HOST}" http://$SHOAL_INGRESS/v2/models/model2-custom/infer -d @{REQUEST}'),
-    (
-        f"kubectl patch inferenceservice {SERVICE} --type merge "
-        """-p '{"spec":{"predictor":{"minReplicas":2}}}'"""
-    ),
+    "kubectl describe trainedmodel model1-custom",
     "kubectl delete trainedmodel model1-custom",
     f"kubectl delete inferenceservice {SERVICE}",
     "make demo-down",

@@ -116,7 +116,12 @@ class OperatorSettings:
     leader_election: bool
     workers: int
     relist_seconds: float
+    secret_namespaces: tuple[str, ...]  # where `get` on Secrets may be passed on; "*": everywhere
     log_level: str
+
+    def may_grant_secrets(self, namespace: str) -> bool:
+        """Tell whether an agent in this namespace may be let read its Secrets."""
+        return "*" in self.secret_namespaces or namespace in self.secret_namespaces
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> "OperatorSettings":
@@ -125,19 +130,23 @@ class OperatorSettings:
         Raises:
             SettingsError: it names the variable.
         """
-        watched = environ.get("SHOAL_WATCH_NAMESPACES", "")
         return cls(
             namespace=_required(environ, "SHOAL_NAMESPACE"),
             identity=_required(environ, "SHOAL_POD_NAME"),
             image=_required(environ, "SHOAL_IMAGE"),
-            watch_namespaces=tuple(filter(None, (name.strip() for name in watched.split(",")))),
+            watch_namespaces=_list(environ, "SHOAL_WATCH_NAMESPACES", default=""),
             admin_host=environ.get("SHOAL_ADMIN_HOST", "0.0.0.0"),  # noqa: S104 - probes come in
             admin_port=int(_number(environ, "SHOAL_ADMIN_PORT", 8080)),
             leader_election=_is_on(environ, "SHOAL_LEADER_ELECTION", default=True),
             workers=int(_number(environ, "SHOAL_WORKERS", 8)),
             relist_seconds=_number(environ, "SHOAL_RELIST_SECONDS", 600),
+            secret_namespaces=_list(environ, "SHOAL_SECRET_NAMESPACES", default="*"),
             log_level=environ.get("SHOAL_LOG_LEVEL", "INFO").upper(),
         )
+
+
+def _list(environ: Mapping[str, str], key: str, *, default: str) -> tuple[str, ...]:
+    return tuple(filter(None, (name.strip() for name in environ.get(key, default).split(","))))
 
 
 def _is_on(environ: Mapping[str, str], key: str, *, default: bool) -> bool:

@@ -224,6 +224,22 @@ def test_secrets_are_held_only_where_wanted(
     assert bound == bindings
 
 
+@pytest.mark.parametrize(
+    ("credentials", "told"),
+    [
+        ({}, "*"),
+        ({"secrets": "namespaces", "namespaces": ["c", "d"]}, "c,d"),
+        ({"secrets": "none"}, ""),
+    ],
+    ids=["everywhere", "where-it-is-told", "nowhere"],
+)
+def test_the_operator_knows_where_it_holds_secrets(
+    render: Render, credentials: dict[str, Any], told: str
+) -> None:
+    env = container(render({"credentials": credentials}))["env"]
+    assert {"name": "SHOAL_SECRET_NAMESPACES", "value": told} in env
+
+
 def test_rights_end_at_the_watched_namespaces(render: Render) -> None:
     kinds = [body["kind"] for body in render({"watchNamespaces": ["a"]})]
     assert "ClusterRoleBinding" not in kinds

@@ -8,6 +8,7 @@ from shoal.api import inferenceservices, settings
 from shoal.desired.wanted import Wanted
 from shoal.modelconfig import Model
 from shoal.modelstates import ModelState, Report, State
+from shoal.settings import OperatorSettings
 
 Json = Any  # a JSON value
 Body = dict[str, Json]
@@ -15,6 +16,16 @@ Body = dict[str, Json]
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 CREATED = "2026-11-21T10:00:00Z"
 SERVICE = "custom-model-mms"
+
+
+def process(environ: Mapping[str, str] | None = None) -> OperatorSettings:
+    """Make the settings of an operator's process, with variables of the test's own."""
+    needed = {
+        "SHOAL_NAMESPACE": "shoal-system",
+        "SHOAL_POD_NAME": "me",
+        "SHOAL_IMAGE": "shoal:test",
+    }
+    return OperatorSettings.parse(needed | dict(environ or {}))
 
 
 def metadata(name: str, **given: Json) -> Body:

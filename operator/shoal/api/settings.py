@@ -64,6 +64,12 @@ def _no_gateway(value: bool) -> bool:  # noqa: FBT001 - a pydantic validator
     return value
 
 
+def _no_path(value: str) -> str:
+    if value:
+        raise ValueError("routing by path is not served by this version, leave it empty")
+    return value
+
+
 def _appended(builtin: tuple[str, ...]) -> BeforeValidator:
     def append(value: object) -> object:
         return (*builtin, *value) if isinstance(value, list) else value
@@ -104,7 +110,7 @@ class IngressConfig(Part):
     """Empty leaves the choice to the cluster's default class."""
     domain_template: Template = DOMAIN_TEMPLATE
     url_scheme: Annotated[str, Field(pattern="^https?$")] = "http"
-    path_template: str = ""
+    path_template: Annotated[str, AfterValidator(_no_path)] = ""
     disable_ingress_creation: bool = False
     enable_gateway_api: Annotated[bool, AfterValidator(_no_gateway)] = False
 

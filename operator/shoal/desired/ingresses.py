@@ -21,14 +21,21 @@ def is_wanted(wanted: Wanted) -> bool:
 
 
 def make(wanted: Wanted) -> dict[str, Any]:
-    """Make the Ingress: the service's host and the predictor's, both to the predictor.
+    """Make the Ingress: the service's hosts and the predictor's, all to the predictor.
 
-    Without a class of its own the cluster's default class takes it.
+    The service has one host per domain, the predictor one in the first. Without a class of
+    its own the cluster's default class takes it.
 
     Raises:
         StalledError: the domain template gives no host name.
     """
     class_name = wanted.config.ingress.ingress_class_name
+    own, predictor = (wanted.name, ""), (wanted.predictor, "")
+    others = [(wanted.name, domain) for domain in wanted.config.ingress.additional_ingress_domains]
+    hosts = [
+        urls.host(wanted.config, name, wanted.service, domain)
+        for name, domain in (own, predictor, *others)
+    ]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
@@ -40,15 +47,12 @@ def make(wanted: Wanted) -> dict[str, Any]:
         ),
         "spec": {
             **({"ingressClassName": class_name} if class_name else {}),
-            "rules": [_rule(wanted, name) for name in (wanted.name, wanted.predictor)],
+            "rules": [_rule(wanted, host) for host in dict.fromkeys(hosts)],
         },
     }
 
 
-def _rule(wanted: Wanted, name: str) -> dict[str, Any]:
+def _rule(wanted: Wanted, host: str) -> dict[str, Any]:
     backend = {"service": {"name": wanted.predictor, "port": {"number": names.SERVICE_PORT}}}
     path = {"path": "/", "pathType": "Prefix", "backend": backend}
-    return {
-        "host": urls.host(wanted.config, name, wanted.service),
-        "http": {"paths": [path]},
-    }
+    return {"host": host, "http": {"paths": [path]}}

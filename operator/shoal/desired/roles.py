@@ -20,7 +20,7 @@ def make(wanted: Wanted) -> dict[str, Any]:
         _rule("serviceaccounts", [wanted.service.spec.predictor.service_account_name], ["get"]),
     ]
     secrets = sorted({*wanted.secrets, storage_secret(wanted)} - {""})
-    if secrets:
+    if secrets and wanted.may_grant_secrets:
         rules.append(_rule("secrets", secrets, ["get"]))
     return {**_object(wanted, "Role"), "rules": rules}
 

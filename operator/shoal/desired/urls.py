@@ -28,8 +28,10 @@ _ENVIRONMENT = sandbox.ImmutableSandboxedEnvironment(
 )
 
 
-def host(config: ServingConfig, name: str, service: InferenceService) -> str:
-    """Make the host of `name`: the InferenceService's own or a component object's.
+def host(config: ServingConfig, name: str, service: InferenceService, domain: str = "") -> str:
+    """Make the host of `name`, in another domain than the usual where one is given.
+
+    `name` is the InferenceService's own or that of a component object.
 
     The configured template is Go's or Jinja's: `{{ .Name }}` and `{{ Name }}` are the same,
     and so are `{{ index .Annotations "a/b" }}` and `{{ Annotations["a/b"] }}`.
@@ -42,7 +44,7 @@ def host(config: ServingConfig, name: str, service: InferenceService) -> str:
         text = _compiled(config.ingress.domain_template).render(
             Name=name,
             Namespace=metadata.namespace,
-            IngressDomain=config.ingress.ingress_domain,
+            IngressDomain=domain or config.ingress.ingress_domain,
             Annotations=metadata.annotations,
             Labels=metadata.labels,
         )

@@ -14,6 +14,7 @@ class Wanted:
     `models` are the admitted ones; `is_host` tells whether the predictor gets an agent
     (`hosts.is_host`); `secrets` are the names that the pod's ServiceAccount lists;
     `entry_service` is False where somebody else has a Service of the InferenceService's name;
+    `may_grant_secrets` tells whether the operator holds the right to pass on;
     `make_room` tells that no node has room for the first pod with an agent beside one without.
     """
 
@@ -24,6 +25,7 @@ class Wanted:
     secrets: tuple[str, ...] = ()
     entry_service: bool = True
     make_room: bool = False
+    may_grant_secrets: bool = True
 
     @property
     def name(self) -> str:

@@ -68,9 +68,7 @@ class Operator:
         self._inbox = Inbox(self._store, self._queue.add)
         self._agents = AgentFollower(self._queue.add)
         recorder = Recorder(client, _now)
-        self._configuration = Configuration(
-            settings.namespace, settings.image, recorder, self._wake_all
-        )
+        self._configuration = Configuration(settings, recorder, self._wake_all)
         self._reconciler = Reconciler(
             client, self._agents, self._store, self._configuration, recorder, _now
         )

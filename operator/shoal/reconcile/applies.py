@@ -41,8 +41,12 @@ async def adoptions(cluster: Cluster, store: Store, seen: Observed) -> None:
         if body := plans.adoption(model, seen.service):
             try:
                 store.put(kinds.TRAINED_MODEL, await cluster.apply(body))
-            except ApiError as error:
-                if error.status not in (404, 409):  # gone, or recreated: the next pass sees it
+            except ApiError:
+                # Deleted, or deleted and made anew, meanwhile: the next pass sees that. To
+                # apply to what is gone means to create it, which is not ours to do.
+                meta = model["metadata"]
+                live = await cluster.get(kinds.TRAINED_MODEL, meta["namespace"], meta["name"])
+                if live is not None and live["metadata"]["uid"] == meta["uid"]:
                     raise
 
 

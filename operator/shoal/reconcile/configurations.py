@@ -17,6 +17,7 @@ from shoal.cluster.ports import ApiError, Body
 from shoal.reasons import Reason
 from shoal.reconcile import metrics
 from shoal.reconcile.events import Recorder
+from shoal.settings import OperatorSettings
 from shoal.status.events import WARNING, Notice
 
 _log: Final = logging.getLogger(__name__)
@@ -34,15 +35,16 @@ class Configuration:
     """Holds the configuration in force; `on_change` hears when it is another one."""
 
     def __init__(
-        self, namespace: str, image: str, recorder: Recorder, on_change: Callable[[], None]
+        self, process: OperatorSettings, recorder: Recorder, on_change: Callable[[], None]
     ) -> None:
-        self._namespace = namespace
-        self._image = image
+        self.process = process
+        self._namespace = process.namespace
+        self._image = process.image
         self._recorder = recorder
         self._on_change = on_change
         self._told: str | None = None
         self._known = asyncio.Event()
-        self.current = settings.parse({}, default_image=image)
+        self.current = settings.parse({}, default_image=process.image)
 
     def is_known(self) -> bool:
         """Tell whether `known` would return at once."""

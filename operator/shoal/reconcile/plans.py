@@ -60,13 +60,16 @@ class Plan:
         return self.service
 
 
-def make(seen: Observed, config: ServingConfig, *, entry_service: bool) -> Plan:
+def make(
+    seen: Observed, config: ServingConfig, *, entry_service: bool, may_grant_secrets: bool = True
+) -> Plan:
     """Make the plan of one service.
 
     Args:
         seen: what was observed.
         config: the `inferenceservice-config` in force.
         entry_service: whether the Service named as the InferenceService may be ours.
+        may_grant_secrets: whether the operator holds the right that agents read Secrets by.
     """
     models, broken = _models(seen)
     plan = Plan(
@@ -81,7 +84,7 @@ def make(seen: Observed, config: ServingConfig, *, entry_service: bool) -> Plan:
     try:
         plan = replace(plan, service=inferenceservices.parse(seen.service))
         plan = replace(plan, addresses=_addresses(plan.parsed, config))
-        return _complete(plan, seen, config)
+        return _complete(plan, seen, config, may_grant_secrets=may_grant_secrets)
     except StalledError as error:
         return replace(plan, fault=error)
 
@@ -175,7 +178,9 @@ def _addresses(service: InferenceService, config: ServingConfig) -> Addresses:
     )
 
 
-def _complete(plan: Plan, seen: Observed, config: ServingConfig) -> Plan:
+def _complete(
+    plan: Plan, seen: Observed, config: ServingConfig, *, may_grant_secrets: bool
+) -> Plan:
     service = plan.parsed
     if unsupported := inferenceservices.unsupported(service):
         raise StalledError(Reason.NOT_SUPPORTED, "; ".join(unsupported))
@@ -191,6 +196,7 @@ def _complete(plan: Plan, seen: Observed, config: ServingConfig) -> Plan:
             ),
             is_host=is_host,
             secrets=_secrets(seen),
+            may_grant_secrets=may_grant_secrets,
             entry_service=not plan.entry_taken,
             make_room=observations.needs_room(seen.pods),
         )

@@ -52,7 +52,12 @@ class Reconciler:
         seen = observations.observe(key, self._store)
         self._agents.follow(key, observations.agents_of(seen.pods))
         entry_service = await applies.may_have_entry_service(self._cluster, seen)
-        plan = plans.make(seen, self._configuration.current, entry_service=entry_service)
+        plan = plans.make(
+            seen,
+            self._configuration.current,
+            entry_service=entry_service,
+            may_grant_secrets=self._configuration.process.may_grant_secrets(key[0]),
+        )
         fault, refusal = await self._apply(seen, plan)
         # A model that came or went since is the next pass's: this one planned without it.
         now = observations.observe(key, self._store)

@@ -126,3 +126,8 @@ def test_a_wrong_value_is_named_by_key_and_field(wrong: dict[str, str], message:
 
 def test_gateway_api_switched_off_is_fine() -> None:
     assert not settings.parse(data("ingress", enableGatewayApi=False)).ingress.enable_gateway_api
+
+
+def test_routing_by_path_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"key ingress.*pathTemplate.*leave it empty"):
+        settings.parse({"ingress": '{"pathTemplate": "/{{ .Name }}"}'})

@@ -19,7 +19,7 @@ class Held:
         self.cluster = FakeCluster()
         self.changes = 0
         recorder = Recorder(self.cluster, lambda: builders.NOW)
-        self.configuration = Configuration("shoal-system", "shoal:test", recorder, self._change)
+        self.configuration = Configuration(builders.process(), recorder, self._change)
 
     def _change(self) -> None:
         self.changes += 1

@@ -1,7 +1,7 @@
 """State in, one pass, state out; every row's second pass writes nothing."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from shoal.modelstates import Report, State
 from shoal.reconcile.configurations import Configuration
 from shoal.reconcile.events import Recorder
 from shoal.reconcile.services import Reconciler
+from shoal.settings import OperatorSettings
 from support import builders
 from support.fakes import FakeAgents, FakeCluster
 
@@ -30,19 +31,24 @@ class World:
     cluster: FakeCluster
     agents: FakeAgents
     seconds: float = 0
+    process: OperatorSettings = field(default_factory=builders.process)
 
     async def run(self) -> float | None:
         """Make one pass with a store filled anew, as after a restart of the operator."""
+        self.hands = self.reconciler(await self.stored())
+        return await self.hands.reconcile(KEY)
+
+    async def stored(self) -> Store:
         store = self.store = Store()
         for kind in kinds.WATCHED:
             for body in await self.cluster.list(kind):
                 store.put(kind, body)
+        return store
+
+    def reconciler(self, store: Store) -> Reconciler:
         recorder = Recorder(self.cluster, self.now)
-        configuration = Configuration("shoal-system", "shoal:test", recorder, lambda: None)
-        self.hands = Reconciler(
-            self.cluster, self.agents, store, configuration, recorder, self.now
-        )
-        return await self.hands.reconcile(KEY)
+        configuration = Configuration(self.process, recorder, lambda: None)
+        return Reconciler(self.cluster, self.agents, store, configuration, recorder, self.now)
 
     def now(self) -> Any:
         return builders.NOW + timedelta(seconds=self.seconds)
@@ -409,3 +415,45 @@ async def test_a_service_that_cannot_be_read_leaves_its_models_told(world: World
     assert world.service() == ("False", "InvalidSpec")
     assert world.model() == ("False", "InferenceServiceNotReady")
     assert world.model("ModelLoaded")[0] == "True"
+
+
+def with_account(world: World) -> None:
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "secrets": [{"name": "store"}]}
+    world.cluster.put(account | {"metadata": builders.metadata("default")})
+
+
+def granted(world: World) -> list[str]:
+    rules = world.one(kinds.ROLE, "custom-model-mms-agent")["rules"]
+    return [
+        name for rule in rules if "secrets" in rule["resources"] for name in rule["resourceNames"]
+    ]
+
+
+async def test_agents_may_read_the_secrets_that_their_account_lists(world: World) -> None:
+    with_account(world)
+    world.cluster.put(builders.trained_model())
+    await world.run()
+    assert granted(world) == ["store"]
+
+
+async def test_a_right_that_the_operator_does_not_hold_is_not_passed_on(world: World) -> None:
+    world.process = builders.process({"SHOAL_SECRET_NAMESPACES": "elsewhere"})
+    with_account(world)
+    world.cluster.put(builders.trained_model())
+    await world.run()
+    assert granted(world) == []
+
+
+async def test_a_model_that_is_deleted_while_it_is_adopted_is_no_failure(world: World) -> None:
+    world.cluster.put(builders.trained_model())
+    store = await world.stored()
+    del world.cluster.objects["trainedmodels", "default", "model1-custom"]
+    world.cluster.refuse["apply", "TrainedModel"] = ApiError(403, "Forbidden", "may not create")
+    assert await world.reconciler(store).reconcile(KEY) is not None
+
+
+async def test_a_model_that_may_not_be_adopted_is_a_failure(world: World) -> None:
+    world.cluster.put(builders.trained_model())
+    world.cluster.refuse["apply", "TrainedModel"] = ApiError(403, "Forbidden", "may not patch")
+    with pytest.raises(ApiError):
+        await world.run()
