@@ -82,7 +82,14 @@ MODULES = {
             ("helm",),
             "3.22.0",
             "80 seconds",
-            ("helm.sh/helm/v3/internal/version.version=v3.22.0",),
+            (
+                "helm.sh/helm/v3/internal/version.version=v3.22.0",
+                # Without a cluster to ask, it would take it for a Kubernetes of long ago.
+                "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1",
+                "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34",
+                "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1",
+                "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=34",
+            ),
         ),
         Module("coredns", ("coredns",), "1.12.4", "60 seconds"),
         Module("contour", ("contour",), "1.33.8", "100 seconds"),
