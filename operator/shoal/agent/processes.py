@@ -22,6 +22,7 @@ from shoal.agent.workers import Tools
 from shoal.settings import AgentSettings
 
 _LOG = logging.getLogger(__name__)
+_TURNS = 32
 
 
 async def run(settings: AgentSettings) -> None:
@@ -66,6 +67,7 @@ def _syncs(
         server=server,
         fetcher=Fetcher(store, accounts, session, settings.fetch_concurrency),
         board=board,
+        turns=asyncio.Semaphore(_TURNS),
         load_slots=asyncio.Semaphore(settings.load_concurrency),
         server_up=asyncio.Event(),
         draw=random.random,

@@ -51,6 +51,7 @@ class Tools:
     server: Server
     fetcher: Fetcher
     board: Board
+    turns: asyncio.Semaphore  # bounds the passes under way, and so the memory of a burst
     load_slots: asyncio.Semaphore
     server_up: asyncio.Event
     draw: Callable[[], float]
@@ -127,7 +128,8 @@ class Worker:
         while True:
             self._wake.clear()
             try:
-                is_done = await self._pass()
+                async with self._tools.turns:
+                    is_done = await self._pass()
             except _SupersededError:
                 continue
             except ServerDownError:
@@ -137,6 +139,7 @@ class Worker:
                 await self._fail(error)
                 continue
             if is_done and not self._wake.is_set():
+                self._task = None
                 self._on_idle(self)
                 return
 
