@@ -132,9 +132,9 @@ def free_base() -> int:
 
     The search starts elsewhere in every process, so that two do not find the same ones.
     """
-    ports = range(23800, 31800, 4)
-    offset = os.getpid() % len(ports)
-    for base in [*ports[offset:], *ports[:offset]]:
+    bases = list(range(23800, 31800, 4))
+    offset = os.getpid() % len(bases)
+    for base in bases[offset:] + bases[:offset]:
         if all(_is_free(port) for port in range(base, base + 4)):
             return base
     raise NotReadyError("no four consecutive ports are free between 23800 and 31800")
