@@ -18,6 +18,7 @@ class ApiServer:
     """A real API server of this run alone, with our CRDs installed."""
 
     kubeconfig: Path
+    settings: controlplane.Settings
 
     def kubectl(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run kubectl as the administrator, with `text` as its input."""
@@ -38,9 +39,10 @@ class ApiServer:
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """An API server without a node; the tests fail where it cannot start."""
     folder = tmp_path_factory.mktemp("controlplane")
-    settings = controlplane.Settings(folder=folder, base=controlplane.free_base())
+    base = controlplane.free_base()
+    settings = controlplane.Settings(folder, base, audit_log=folder / "audit.log")
     try:
-        server = ApiServer(controlplane.start(settings))
+        server = ApiServer(controlplane.start(settings), settings)
         _install_crds(server)
         yield server
     finally:

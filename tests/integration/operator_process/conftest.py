@@ -1,0 +1,38 @@
+import itertools
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster import controlplane
+from integration.operator_process import worlds
+from integration.operator_process.apis import Api
+from integration.operator_process.audits import Audit
+from integration.operator_process.worlds import OPERATOR_USER, World
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+async def world(
+    api_server: Any, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[World]:
+    """A namespace of the test's own; operators log into the test's folder."""
+    settings = api_server.settings
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))[:40].strip("-")
+    namespace = f"{words}-{next(_NUMBERS)}"
+    admin = settings.authority.issue("tests", "/O=system:masters/CN=tests")
+    ca = settings.authority.ca().certificate
+    api = Api.connect(settings.server, namespace, ca, (admin.certificate, admin.key))
+    kubeconfig = controlplane.client_config(
+        settings, "operator", f"/O=system:masters/CN={OPERATOR_USER}"
+    )
+    audit = Audit(settings.audit_log, OPERATOR_USER, namespace)
+    async with worlds.make(api, audit, api_server.kubectl, tmp_path, kubeconfig) as made:
+        yield made
+    for program in made.operators:
+        print(f"--- {program.name}\n{program.tail()}")  # noqa: T201 - shown where a test fails
+    for program in made.operators:
+        assert made.may_fail or "Traceback" not in program.said(), f"{program.name}: a traceback"
