@@ -76,9 +76,8 @@ def audit() -> audits.Audit:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def release(terminal: Terminal, audit: audits.Audit) -> Release:
+def release(terminal: Terminal, audit: audits.Audit) -> Release:  # noqa: ARG001 - begun first
     """The operator, installed as the chart installs it."""
-    assert audit
     made = Release(terminal)
     made.install()
     return made
@@ -136,7 +135,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what the cluster knows to the report of a test that failed."""
     report = yield
-    if report.failed and isinstance(item, pytest.Function) and "terminal" in item.funcargs:
+    if report.failed and isinstance(item, pytest.Function):
         namespaces = [each.namespace for each in item.funcargs.values() if isinstance(each, Space)]
         report.sections.append(("cluster", _explain(item.funcargs["terminal"], namespaces)))
     return report

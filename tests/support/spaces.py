@@ -76,6 +76,12 @@ class Space:
         """Where the pods reach the S3 server."""
         return f"versitygw.{self.store}:9000"
 
+    @property
+    def store_url(self) -> str:
+        """Where the host reaches the S3 server."""
+        address = self.terminal.get(f"-n {self.store} service versitygw")["spec"]["clusterIP"]
+        return f"http://{address}:9000"
+
     def upload(self, name: str, source: str = "model1-custom") -> str:
         """Put a trained model, under a name, into this namespace's bucket; return its URI."""
         return self.put(name, {"model.joblib": self.models / source / "model.joblib"})
@@ -88,9 +94,7 @@ class Space:
         for path, content in files.items():
             data = content.read_bytes() if isinstance(content, Path) else content
             (outbox / name / path).write_bytes(data)
-        service = self.terminal.get(f"-n {self.store} service versitygw")
-        url = f"http://{service['spec']['clusterIP']}:9000"
-        self.terminal.run(f"{UPLOAD} {url} {self.namespace} {outbox}")
+        self.terminal.run(f"{UPLOAD} {self.store_url} {self.namespace} {outbox}")
         return f"s3://{self.namespace}/{name}"
 
     def serve(self, name: str = "server", **predictor: Any) -> None:

@@ -2,8 +2,10 @@
 
 import json
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,6 +45,24 @@ class Terminal:
         assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}"
         return done.stdout
 
+    @contextmanager
+    def follow(self, command: str, take: Callable[[str], object]) -> Iterator[None]:
+        """Type a command that goes on until the end of the block; `take` is given its lines."""
+        with subprocess.Popen(  # noqa: S603 - as above
+            ["/bin/bash", "-c", f"exec {command}"],
+            cwd=CHECKOUT,
+            env=dict(self.environ),
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            reader = threading.Thread(target=_collect, args=(process.stdout, take), daemon=True)
+            reader.start()
+            try:
+                yield
+            finally:
+                process.terminate()
+                reader.join(10)
+
     def get(self, what: str) -> Body:
         """Read `kubectl get` as JSON."""
         found: Body = json.loads(self.run(f"kubectl get {what} -o json"))
@@ -60,6 +80,11 @@ class Terminal:
         ends = [*starts[1:], None]
         cuts = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
         return [{header[cut].strip(): line[cut].strip() for cut in cuts} for line in lines]
+
+
+def _collect(stream: Iterable[str], take: Callable[[str], object]) -> None:
+    for line in stream:
+        take(line.rstrip("\n"))
 
 
 def until(ask: Callable[[], T], good: Callable[[T], object], seconds: float, what: str = "") -> T:
