@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +21,11 @@ CHART = CHECKOUT / "charts" / "shoal"
 SYSTEM = "shoal-system"
 IMAGE = "--set image.repository=localhost/shoal --set image.tag=dev"
 KEYS = {"AWS_ACCESS_KEY_ID": "shoal-access", "AWS_SECRET_ACCESS_KEY": "shoal-secret-key"}
+
+
+def now() -> datetime:
+    """Read the clock."""
+    return datetime.fromtimestamp(time.time(), UTC)
 
 
 def _terminal() -> Terminal:
@@ -72,7 +78,7 @@ def terminal() -> Terminal:
 @pytest.fixture(scope="session")
 def audit() -> audits.Audit:
     """What the API server is asked from now on."""
-    return audits.Audit(HOME / "cluster", datetime.now(UTC))  # noqa: TID251 - the run's start
+    return audits.Audit(HOME / "cluster", now())
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -136,8 +142,11 @@ def pytest_runtest_makereport(
     """Add what the cluster knows to the report of a test that failed."""
     report = yield
     if report.failed and isinstance(item, pytest.Function):
-        namespaces = [each.namespace for each in item.funcargs.values() if isinstance(each, Space)]
-        report.sections.append(("cluster", _explain(item.funcargs["terminal"], namespaces)))
+        given = item.funcargs.values()
+        namespaces = [each.namespace for each in given if isinstance(each, Space)]
+        for each in given:
+            if isinstance(each, Terminal):
+                report.sections.append(("cluster", _explain(each, namespaces)))
     return report
 
 

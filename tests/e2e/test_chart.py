@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from e2e.conftest import CHART, IMAGE, SYSTEM, MakeSpace, Release
+from e2e.conftest import CHART, IMAGE, SYSTEM, MakeSpace, Release, now
 from support import openapi
+from support.audits import Audit
 from support.spaces import LINE, Space
 from support.terminals import Terminal, until
 from support.traffic import Client
@@ -148,10 +149,10 @@ def _older(folder: Path) -> Path:
 
 @pytest.mark.timeout(180)
 def test_models_are_served_while_the_operator_is_uninstalled(
-    terminal: Terminal, release: Release, space: Space
+    terminal: Terminal, release: Release, space: Space, audit: Audit
 ) -> None:
     uids = [pod["metadata"]["uid"] for pod in space.pods()]
-    with Client(space.through_ingress("line"), pause=0.1) as client:
+    with audit.gap(now), Client(space.through_ingress("line"), pause=0.1) as client:
         release.uninstall()
         assert TRAINED_MODELS in terminal.run("kubectl get crd -o name")
         assert not terminal.run(

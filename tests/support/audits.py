@@ -1,8 +1,9 @@
 """What a user asked of the API server, from its audit log."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,18 @@ class Audit:
 
     folder: Path
     since: datetime
+    gaps: list[tuple[str, str]] = field(default_factory=list)
+
+    @contextmanager
+    def gap(self, now: Callable[[], datetime]) -> Iterator[None]:
+        """Leave out what is refused meanwhile: rights are taken away on purpose."""
+        start = _stamp(now())
+        yield
+        self.gaps.append((start, _stamp(now())))
 
     def entries(self, user: str) -> Iterator[dict[str, Any]]:
         """Read what users whose names begin so asked, oldest file first."""
-        start = self.since.strftime("%Y-%m-%dT%H:%M:%S")
+        start = _stamp(self.since)
         mark = json.dumps({"username": user}, separators=(",", ":"))[1:-2]
         files = sorted(self.folder.glob("audit*.log"), key=lambda path: path.stat().st_mtime)
         assert files, f"{self.folder}: no audit log; this cluster was not built by up.py"
@@ -50,7 +59,13 @@ class Audit:
             f"{entry['verb']} {entry['requestURI']}: {entry['responseStatus'].get('message', '')}"
             for entry in self.entries(user)
             if (entry.get("responseStatus") or {}).get("code") == FORBIDDEN
+            and not any(start <= entry["stageTimestamp"] <= end for start, end in self.gaps)
         ]
+
+
+def _stamp(time: datetime) -> str:
+    """Write a time as the log does, so that it compares as text."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def use_of(entry: dict[str, Any]) -> Use:

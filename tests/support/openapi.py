@@ -7,7 +7,7 @@ from typing import Any
 
 Schema = dict[str, Any]
 # kubeconform's template for the names of the files that `write` makes.
-LOCATION = "{{ .ResourceKind }}_{{ .Group }}_{{ .ResourceAPIVersion }}.json"
+LOCATION = "{{ .ResourceKind }}{{ .KindSuffix }}.json"
 _PREFIX = "#/definitions/"
 
 
@@ -25,7 +25,8 @@ def write(document: Schema, folder: Path) -> int:
 
 
 def _file(kind: dict[str, str]) -> str:
-    return f"{kind['kind'].lower()}_{kind['group']}_{kind['version']}.json"
+    words = [kind["kind"], kind["group"].partition(".")[0], kind["version"]]
+    return "-".join(filter(None, words)).lower() + ".json"
 
 
 def _strict(schema: Schema) -> Schema:
