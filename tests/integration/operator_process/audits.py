@@ -17,6 +17,7 @@ class Request:
     resource: str
     subresource: str
     name: str
+    namespace: str  # empty: the whole cluster
     status: int
 
 
@@ -40,6 +41,7 @@ class Audit:
                 resource=event["objectRef"]["resource"],
                 subresource=event["objectRef"].get("subresource", ""),
                 name=event["objectRef"].get("name", ""),
+                namespace=event["objectRef"].get("namespace", ""),
                 status=event["responseStatus"]["code"],
             )
             for event in self._events(since)

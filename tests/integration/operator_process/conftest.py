@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cluster import controlplane
+from cluster import controlplane, processes
 from integration.operator_process import worlds
 from integration.operator_process.apis import Api
 from integration.operator_process.audits import Audit
@@ -15,12 +15,24 @@ from integration.operator_process.worlds import OPERATOR_USER, World
 _NUMBERS = itertools.count(1)
 
 
+@pytest.fixture(scope="session")
+def control_plane(api_server: Any) -> Any:
+    """The API server, with controllers that know our kinds.
+
+    The garbage collector looks for new kinds twice a minute, and when it starts.
+    """
+    folder = api_server.settings.folder
+    processes.stop(folder / "run" / "kube-controller-manager.json")
+    controlplane.start(api_server.settings)
+    return api_server
+
+
 @pytest.fixture
 async def world(
-    api_server: Any, tmp_path: Path, request: pytest.FixtureRequest
+    control_plane: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[World]:
     """A namespace of the test's own; operators log into the test's folder."""
-    settings = api_server.settings
+    settings = control_plane.settings
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))[:40].strip("-")
     namespace = f"{words}-{next(_NUMBERS)}"
     admin = settings.authority.issue("tests", "/O=system:masters/CN=tests")
@@ -30,7 +42,7 @@ async def world(
         settings, "operator", f"/O=system:masters/CN={OPERATOR_USER}"
     )
     audit = Audit(settings.audit_log, OPERATOR_USER, namespace)
-    async with worlds.make(api, audit, api_server.kubectl, tmp_path, kubeconfig) as made:
+    async with worlds.make(api, audit, control_plane.kubectl, tmp_path, kubeconfig) as made:
         yield made
     for program in made.operators:
         print(f"--- {program.name}\n{program.tail()}")  # noqa: T201 - shown where a test fails

@@ -121,7 +121,7 @@ async def test_a_service_of_somebody_else_is_left_out_and_told(world: World) -> 
     spec = {"ports": [{"port": 1234}], "selector": {"app": "theirs"}}
     meta = {"name": "mms"}
     await world.api.create({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})
-    program = await world.operator(SHOAL_RELIST_SECONDS="1")
+    program = await world.operator(SHOAL_RELIST_SECONDS="0.4")
 
     await world.serve("one")
 

@@ -56,7 +56,7 @@ async def domain(world: World, expected: str) -> None:
 
 async def test_a_start_over_a_malformed_one_waits_and_changes_nothing(world: World) -> None:
     await world.api.create(bodies.config_map(NAME, ingress(ingressDomain="one.test")))
-    program = await world.operator(SHOAL_RELIST_SECONDS="1")
+    program = await world.operator(SHOAL_RELIST_SECONDS="0.4")
     await world.serve("one")
     await domain(world, "one.test")
     mark = await world.at_rest(program)

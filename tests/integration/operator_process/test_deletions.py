@@ -16,25 +16,7 @@ async def nothing_left(world: World) -> bool:
     return True
 
 
-async def garbage_is_collected(world: World) -> None:
-    """Wait until the garbage collector knows our kinds: it looks for new ones twice a minute."""
-    owner = await world.api.create(bodies.service("probe"))
-    model = bodies.model("probe", parent="probe")
-    reference = {key: owner[key] for key in ("apiVersion", "kind")} | {
-        key: owner["metadata"][key] for key in ("name", "uid")
-    }
-    model["metadata"]["ownerReferences"] = [reference]
-    await world.api.create(model)
-    await world.api.delete("InferenceService", "probe")
-
-    async def collected() -> bool:
-        return await world.api.find("TrainedModel", "probe") is None
-
-    await until(collected, seconds=90)
-
-
 async def test_a_service_goes_with_its_models_and_children(world: World) -> None:
-    await garbage_is_collected(world)
     await world.operator()
     names = [f"model-{number}" for number in range(MANY)]
     await world.serve(*names)
@@ -114,8 +96,7 @@ async def test_what_went_while_the_operator_was_down_is_seen_at_its_start(world:
     await world.ready("TrainedModel", "three")
 
 
-async def test_a_service_made_anew_owns_the_models_of_its_name(world: World) -> None:
-    """A model outlives a service whose deletion was told to orphan it."""
+async def test_a_model_that_its_service_left_behind_waits_for_another(world: World) -> None:
     await world.operator()
     await world.serve("one")
     path = world.api.path("InferenceService", "mms")

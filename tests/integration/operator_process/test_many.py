@@ -27,7 +27,7 @@ async def load_what_is_listed(world: World, agent: StubAgent, models: Mapping[st
 
 
 async def test_many_models_at_once_cost_one_status_each(world: World) -> None:
-    program = await world.operator(SHOAL_RELIST_SECONDS="1")
+    program = await world.operator(SHOAL_RELIST_SECONDS="0.4")
     (replica,) = await world.serve("first")
     mark = await world.at_rest(program)
     idle = program.memory()

@@ -113,3 +113,13 @@ async def columns(world: World, *what: str) -> list[list[str]]:
     lines = (await world.see("get", *what)).splitlines()
     ages = re.compile(r"\s+\d+\w+$")
     return [ages.sub("", line).split() for line in lines]
+
+
+async def test_an_operator_of_one_namespace_serves_it(world: World) -> None:
+    mark = world.audit.mark()
+    await world.operator(SHOAL_WATCH_NAMESPACES=world.namespace)
+
+    await world.serve("one")
+
+    reads = [row for row in world.audit.requests(mark) if row.verb in ("list", "watch")]
+    assert {row.namespace for row in reads} == {world.namespace}

@@ -6,7 +6,7 @@ from integration.operator_process import bodies
 from integration.operator_process.apis import Body
 from integration.operator_process.worlds import World
 
-RELIST = {"SHOAL_RELIST_SECONDS": "1"}
+RELIST = {"SHOAL_RELIST_SECONDS": "0.4"}
 SAME_POD = {"SHOAL_POD_NAME": "operator-0"}  # its container restarts: the lease is still its own
 ODD = {"cpu": "1000m", "memory": "1024Mi"}
 SERVICES: dict[str, Body] = {
