@@ -28,7 +28,16 @@ class ApiError(Exception):
 class Api:
     """The API server behind one URL, for one namespace."""
 
-    def __init__(self, session: ClientSession, url: str, namespace: str, token_dir: str) -> None:
+    def __init__(
+        self,
+        session: ClientSession,
+        url: str,
+        namespace: str,
+        token_dir: str,
+        *,
+        silence_seconds: float = 100,
+    ) -> None:
+        self._silence_seconds = silence_seconds
         self._session = session
         self._url = f"{url}/api/v1/namespaces/{quote(namespace)}"
         self._tokens = Path(token_dir)
@@ -53,7 +62,7 @@ class Api:
     async def watch_one(
         self, kind: str, name: str, version: str, seconds: int
     ) -> AsyncIterator[dict[str, Any]]:
-        """Follow the object of one name for about `seconds`.
+        """Follow the object of one name for about `seconds`, or until nothing comes any more.
 
         Raises:
             ApiError: it may not be watched, or the connection broke.
@@ -64,8 +73,12 @@ class Api:
             "resourceVersion": version,
             "timeoutSeconds": str(seconds),
         }
-        # A silent connection is a dead one: bookmarks come about once a minute.
-        timeout = ClientTimeout(total=seconds + 10, sock_connect=3, sock_read=100)
+        # Silence is no failure: bookmarks come once a minute, but only where any ConfigMap
+        # changed. Yet a dead connection is as silent, so the watch ends and another begins.
+        timeout = ClientTimeout(
+            total=seconds + 10, sock_connect=3, sock_read=self._silence_seconds
+        )
+        is_open = False
         try:
             async with self._session.get(
                 f"{self._url}/{kind}",
@@ -76,11 +89,15 @@ class Api:
             ) as response:
                 if response.status >= _FAILED:
                     raise ApiError(response.status, _message(await response.text()))
+                is_open = True
                 pending = b""
                 async for chunk in response.content.iter_any():
                     *lines, pending = (pending + chunk).split(b"\n")
                     for line in lines:
                         yield json.loads(line)
+        except TimeoutError as error:
+            if not is_open:
+                raise ApiError(0, f"the API server: {type(error).__name__}: {error}") from error
         except (ClientError, OSError, ValueError) as error:
             raise ApiError(0, f"the API server: {type(error).__name__}: {error}") from error
 
