@@ -49,7 +49,8 @@ class Release:
     def install(self, *options: str, chart: Path = CHART) -> str:
         """Install or upgrade, and wait until it is ready."""
         # The tag never changes: this rolls the operator when the image did.
-        stamp = (HOME / "images" / "localhost_shoal_dev.inputs").read_text()[:16]
+        inputs = HOME / "images" / "localhost_shoal_dev.inputs"
+        stamp = inputs.read_text()[:16] if inputs.exists() else "unknown"
         sources = f"--set-string podAnnotations.sources={stamp}"
         return self.terminal.run(
             f"helm upgrade --install shoal {chart} --namespace {SYSTEM} --create-namespace"

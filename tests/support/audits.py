@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-FORBIDDEN = 403
+CREATED = 201
 
 
 @dataclass(frozen=True, order=True)
@@ -51,15 +51,20 @@ class Audit:
 
     def uses(self, user: str) -> set[Use]:
         """List the rights that were made use of."""
-        return {use_of(entry) for entry in self.entries(user) if "objectRef" in entry}
+        entries = (entry for entry in self.entries(user) if "objectRef" in entry)
+        return {use for entry in entries for use in uses_of(entry)}
 
     def refused(self, user: str) -> list[str]:
         """List what was refused for want of a right."""
-        return [
-            f"{entry['verb']} {entry['requestURI']}: {entry['responseStatus'].get('message', '')}"
+        forbidden = (
+            entry
             for entry in self.entries(user)
-            if (entry.get("responseStatus") or {}).get("code") == FORBIDDEN
-            and not any(start <= entry["stageTimestamp"] <= end for start, end in self.gaps)
+            if entry.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"
+        )
+        return [
+            f"{entry['verb']} {entry['requestURI']}"
+            for entry in forbidden
+            if not any(start <= entry["stageTimestamp"] <= end for start, end in self.gaps)
         ]
 
 
@@ -68,11 +73,16 @@ def _stamp(time: datetime) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def use_of(entry: dict[str, Any]) -> Use:
-    """Tell which right an entry made use of."""
+def uses_of(entry: dict[str, Any]) -> set[Use]:
+    """Tell which rights an entry made use of.
+
+    Applying an object that is not there yet is a patch in the log, and takes the right to create.
+    """
     what = entry["objectRef"]
     resource = "/".join(filter(None, (what["resource"], what.get("subresource"))))
-    return Use(what.get("apiGroup", ""), resource, entry["verb"])
+    made = (entry.get("responseStatus") or {}).get("code") == CREATED
+    verbs = {entry["verb"], "create"} if made else {entry["verb"]}
+    return {Use(what.get("apiGroup", ""), resource, verb) for verb in verbs}
 
 
 def granted(role: dict[str, Any]) -> set[Use]:
