@@ -39,8 +39,7 @@ def _operator() -> int:
 
     made = settings.OperatorSettings.parse(os.environ)
     logs.install(made.log_level)
-    asyncio.run(operators.run(made))
-    return 0
+    return asyncio.run(operators.run(made))
 
 
 def _agent() -> int:

@@ -184,7 +184,7 @@ class Client:
             content = _parse(await response.response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             metrics.REQUESTS.labels(method, kind.plural, "none").inc()
-            message = f"{method} {path}: no answer: {error!r}"
+            message = f"{method} {path}: no answer: {str(error) or type(error).__name__}"
             raise ApiError(503, "Unreachable", message) from error
         metrics.REQUESTS.labels(method, kind.plural, str(response.status)).inc()
         _log.debug("%s %s %d", method, path, response.status)

@@ -23,7 +23,7 @@ from aiohttp import web
 
 from shoal.cluster.agents import AgentFollower
 from shoal.cluster.client import Client
-from shoal.cluster.leases import Elector
+from shoal.cluster.leases import Elector, LostLeaseError
 from shoal.cluster.ports import ApiError
 from shoal.cluster.store import Store
 from shoal.cluster.streams import Streams
@@ -139,8 +139,12 @@ class Operator:
         )
 
 
-async def run(settings: OperatorSettings) -> None:
-    """Run one operator until a signal ends it."""
+async def run(settings: OperatorSettings) -> int:
+    """Run one operator until a signal ends it.
+
+    Returns:
+        The process's exit code: 1 when it cannot go on and is to be started again.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -149,4 +153,18 @@ async def run(settings: OperatorSettings) -> None:
             loop.add_signal_handler(number, stop.set)
 
     take_signals()
-    await Operator(settings, await Client.connect(), take_signals).run(stop)
+    ends: list[BaseException] = []
+    try:
+        await Operator(settings, await Client.connect(), take_signals).run(stop)
+    except* (ApiError, LostLeaseError) as group:
+        ends.append(group)
+    for end in ends:
+        _log.error("ending, to be started again: %s", "; ".join(_words(end)))
+    return 1 if ends else 0
+
+
+def _words(error: BaseException) -> list[str]:
+    """Say what an error says, or each of those in a group."""
+    if isinstance(error, BaseExceptionGroup):
+        return [word for inner in error.exceptions for word in _words(inner)]
+    return [str(error)]
