@@ -190,7 +190,9 @@ class Client:
         _log.debug("%s %s %d", method, path, response.status)
         if response.status >= 400:  # noqa: PLR2004 - HTTP's errors start here
             reason, message = content.get("reason", ""), content.get("message", "")
-            raise ApiError(response.status, reason or response.reason, message)
+            causes = (content.get("details") or {}).get("causes") or ()
+            words = frozenset(str(cause.get("reason", "")) for cause in causes)
+            raise ApiError(response.status, reason or response.reason, message, words)
         return content
 
 

@@ -10,18 +10,29 @@ Body = dict[str, Any]
 
 
 class ApiError(Exception):
-    """The API server refused; `status` is the HTTP status, `reason` the server's word."""
+    """The API server refused; `status` is the HTTP status, `reason` the server's word.
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    `causes` are its words for the details, such as NamespaceTerminating.
+    """
+
+    def __init__(
+        self, status: int, reason: str, message: str, causes: frozenset[str] = frozenset()
+    ) -> None:
         super().__init__(f"{status} {reason}: {message}")
         self.status = status
         self.reason = reason
         self.message = message
+        self.causes = causes
 
     @property
     def is_final(self) -> bool:
         """Whether the same request can never succeed (invalid, or malformed)."""
         return self.status in (400, 422)
+
+    @property
+    def is_farewell(self) -> bool:
+        """Whether the namespace is being deleted: nothing is to be made in it any more."""
+        return "NamespaceTerminating" in self.causes
 
 
 class Cluster(Protocol):

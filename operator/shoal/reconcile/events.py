@@ -28,6 +28,8 @@ class Recorder:
             try:
                 await self._cluster.create(make(subject, event, self._clock()))
             except ApiError as error:
+                if error.is_farewell:
+                    return
                 _log.warning("event %s: %s", event.reason, error)
 
 

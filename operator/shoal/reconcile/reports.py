@@ -104,13 +104,20 @@ class Reporter:
                 return False
             raise
         self._store.put(kind, applied)
-        ready = conditions.find(status, reasons.Condition.READY)
-        _log.info(
-            "%s %s: Ready %s %s",
-            kind.kind,
-            meta["name"],
-            ready["status"],
-            ready.get("reason", ""),
-            extra=logs.subject(meta["namespace"], meta["name"]),
-        )
+        _tell(kind, body, status)
         return True
+
+
+def _tell(kind: Kind, body: Body, status: Mapping[str, Any]) -> None:
+    """Log a Ready that is another than before."""
+    before, after = _readiness(body.get("status") or {}), _readiness(status)
+    if before != after:
+        meta = body["metadata"]
+        extra = logs.subject(meta["namespace"], meta["name"])
+        _log.info("%s %s: Ready is %s", kind.kind, meta["name"], after, extra=extra)
+
+
+def _readiness(status: Mapping[str, Any]) -> str:
+    ready = conditions.find(status, reasons.Condition.READY)
+    reason = ready.get("reason")
+    return f"{ready['status']}, {reason}" if reason else str(ready["status"])

@@ -82,5 +82,7 @@ class Reconciler:
         except StalledError as error:
             return error, None
         except ApiError as error:
+            if error.is_farewell:
+                return plan.fault, None
             return StalledError(Reason.RECONCILE_FAILED, str(error)), error
         return plan.fault, None

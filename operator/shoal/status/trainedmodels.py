@@ -70,12 +70,14 @@ def compute(
     view = _View(model.metadata.name, digest, replicas)
     loaded, settled = _loaded(view, parent)
     dependents = [*_admission(model, parent), loaded]
+    # Why a model fails says more than that its service is not ready, often for that reason.
+    told = sorted(dependents, key=lambda one: one is not loaded) if view.failing() else dependents
     generation = model.metadata.generation
     status = {
         "observedGeneration": generation,
         "conditions": conditions.merge(
             old.get("conditions") or (),
-            [conditions.ready(dependents), *dependents],
+            [conditions.ready(told), *dependents],
             generation=generation,
             now=now,
         ),

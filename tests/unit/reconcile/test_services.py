@@ -364,3 +364,12 @@ async def test_a_model_that_may_not_be_adopted_is_a_failure(world: World) -> Non
     world.cluster.refuse["apply", "TrainedModel"] = ApiError(403, "Forbidden", "may not patch")
     with pytest.raises(ApiError):
         await world.run()
+
+
+async def test_a_namespace_that_is_being_deleted_is_left_in_peace(world: World) -> None:
+    words = frozenset({"NamespaceTerminating"})
+    farewell = ApiError(403, "Forbidden", "it is being terminated", words)
+    world.cluster.refuse["apply", "Service"] = farewell
+    world.cluster.refuse["create", "Event"] = farewell
+    assert await world.run() is None
+    assert world.service("PredictorReady") != ("False", "ReconcileFailed")

@@ -391,3 +391,14 @@ def test_what_answers_has_not_failed() -> None:
     judged = _compute(_with(_replica("a", _failed(loaded=WANTED.digest))))
     assert judged.status["copies"] == {"total": 1, "loaded": 1, "failed": 0, "summary": "1/1"}
     assert _last_failure(judged) is None
+
+
+def test_why_a_model_fails_says_more_than_that_its_service_is_not_ready() -> None:
+    judged = _compute(replace(_with(_replica("a", _failed(), ready=False)), ready=False))
+    assert _row(judged, "Ready")["reason"] == "CredentialsRefused"
+    assert _row(judged, "InferenceServiceReady")["status"] == "False"
+
+
+def test_of_a_model_that_has_not_failed_ready_says_that_its_service_is_not() -> None:
+    judged = _compute(replace(_with(_replica("a", LOADED, ready=False)), ready=False))
+    assert _row(judged, "Ready")["reason"] == "InferenceServiceNotReady"
