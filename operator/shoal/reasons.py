@@ -19,6 +19,7 @@ class Condition(StrEnum):
     IS_MMS_PREDICTOR = "IsMMSPredictor"
     MEMORY_RESOURCE_AVAILABLE = "MemoryResourceAvailable"
     MODEL_LOADED = "ModelLoaded"
+    SERVING = "Serving"
 
 
 class Reason(StrEnum):

@@ -35,6 +35,11 @@ class Replica:
         state = self.state_of(model)
         return state is not None and state.loaded == digest
 
+    def answers(self, model: str) -> bool:
+        """Tell whether the server answers with some version of the model."""
+        state = self.state_of(model)
+        return state is not None and bool(state.loaded)
+
     def failure_of(self, model: str, digest: str) -> ModelState | None:
         """Give the state in which exactly this model failed; what answers is no failure."""
         state = self.state_of(model)

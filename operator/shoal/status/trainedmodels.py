@@ -1,7 +1,7 @@
 """The status of a TrainedModel: Ready when, and only when, every ready replica has it loaded."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -12,7 +12,7 @@ from shoal.api.trainedmodels import TrainedModel
 from shoal.modelstates import ModelState, State
 from shoal.reasons import Reason
 from shoal.status import conditions
-from shoal.status.conditions import FALSE, TRUE, UNKNOWN, Condition
+from shoal.status.conditions import FALSE, INFO, TRUE, UNKNOWN, Condition
 from shoal.status.replicas import Replica
 
 _PASSING: Final = {
@@ -77,7 +77,7 @@ def compute(
         "observedGeneration": generation,
         "conditions": conditions.merge(
             old.get("conditions") or (),
-            [conditions.ready(told), *dependents],
+            [conditions.ready(told), *dependents, _serving(view)],
             generation=generation,
             now=now,
         ),
@@ -97,6 +97,7 @@ class _View:
     """One model on all replicas, which are sorted by pod."""
 
     def __init__(self, name: str, digest: str, replicas: Sequence[Replica]) -> None:
+        self.name = name
         self.replicas = replicas
         self.ready = [one for one in replicas if one.ready]
         self.loaded = {one.pod for one in replicas if one.has_loaded(name, digest)}
@@ -213,8 +214,20 @@ def _loaded(view: _View, parent: Parent | None) -> tuple[Condition, bool]:
     return _unsettled(view), False
 
 
-def _unsettled(view: _View) -> Condition:
-    kind = reasons.Condition.MODEL_LOADED
+def _serving(view: _View) -> Condition:
+    """Tell whether some version answers, be it the one before: Ready does not depend on it."""
+    kind = reasons.Condition.SERVING
+    if unanswered := _unanswered(view, kind):
+        return replace(unanswered, severity=INFO)
+    count = sum(one.answers(view.name) for one in view.ready)
+    if count == len(view.ready):
+        return Condition(kind, TRUE, severity=INFO)
+    message = f"The model answers on {count} of {len(view.ready)} ready replicas."
+    return Condition(kind, FALSE, Reason.MODEL_NOT_LOADED, message, INFO)
+
+
+def _unanswered(view: _View, kind: reasons.Condition) -> Condition | None:
+    """Say that nobody is there to be asked, or that somebody does not answer."""
     if not view.ready:
         total = len(view.replicas)
         message = f"None of the server's {total} replicas is ready." if total else _NO_REPLICA
@@ -226,6 +239,13 @@ def _unsettled(view: _View) -> Condition:
             f' see the log of container agent in pod "{mute[0]}".'
         )
         return Condition(kind, UNKNOWN, Reason.AGENT_UNREACHABLE, message)
+    return None
+
+
+def _unsettled(view: _View) -> Condition:
+    kind = reasons.Condition.MODEL_LOADED
+    if unanswered := _unanswered(view, kind):
+        return unanswered
     bare = [one.pod for one in view.ready if not one.has_agent]
     if bare:
         message = f"{len(bare)} of {len(view.ready)} ready replicas are still without an agent."

@@ -68,6 +68,7 @@ def test_a_model_that_every_ready_replica_has_is_ready() -> None:
             {"type": "MemoryResourceAvailable", "status": "True", **times},
             {"type": "ModelLoaded", "status": "True", "reason": "Loaded", **times},
             {"type": "Ready", "status": "True", **times},
+            {"type": "Serving", "status": "True", "severity": "Info", **times},
         ],
         "copies": {"total": 2, "loaded": 2, "failed": 0, "summary": "2/2"},
         "url": "http://h/v2/models/m/infer",
@@ -402,3 +403,35 @@ def test_why_a_model_fails_says_more_than_that_its_service_is_not_ready() -> Non
 def test_of_a_model_that_has_not_failed_ready_says_that_its_service_is_not() -> None:
     judged = _compute(replace(_with(_replica("a", LOADED, ready=False)), ready=False))
     assert _row(judged, "Ready")["reason"] == "InferenceServiceNotReady"
+
+
+@pytest.mark.parametrize(
+    ("replicas", "status", "reason"),
+    [
+        pytest.param((_replica("a", LOADED),), "True", "", id="the-wanted-version"),
+        pytest.param(
+            (_replica("a", _failed(loaded=OTHER.digest)),), "True", "", id="the-version-before"
+        ),
+        pytest.param(
+            (_replica("a", LOADED), _replica("b", _failed())),
+            "False",
+            "ModelNotLoaded",
+            id="not-on-every-ready-replica",
+        ),
+        pytest.param(
+            (_replica("a", LOADED, ready=False),), "False", "NoReadyReplica", id="none-ready"
+        ),
+        pytest.param(
+            (Replica("a", ready=True, reachable=False),),
+            "Unknown",
+            "AgentUnreachable",
+            id="nobody-to-ask",
+        ),
+        pytest.param((), "False", "NoReadyReplica", id="no-replica"),
+    ],
+)
+def test_serving_tells_whether_some_version_answers(
+    replicas: tuple[Replica, ...], status: str, reason: str
+) -> None:
+    row = _row(_compute(_with(*replicas)), "Serving")
+    assert (row["status"], row.get("reason", ""), row["severity"]) == (status, reason, "Info")
