@@ -30,6 +30,15 @@ class ApiError(Exception):
         return self.status in (400, 422)
 
     @property
+    def is_absence(self) -> bool:
+        """Whether an apply found nothing, or something made anew, in the object's place.
+
+        To apply to what is gone means to create it, for which the right is missing, or the
+        object is incomplete.
+        """
+        return self.status in (404, 409, 422) or "cannot create" in self.message
+
+    @property
     def is_farewell(self) -> bool:
         """Whether the namespace is being deleted: nothing is to be made in it any more."""
         return "NamespaceTerminating" in self.causes

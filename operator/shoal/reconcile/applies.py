@@ -1,5 +1,6 @@
 """Makes the children in the cluster equal to the plan: writes only what differs."""
 
+import asyncio
 import logging
 from typing import Final
 
@@ -14,6 +15,7 @@ from shoal.reconcile.observations import Observed
 from shoal.reconcile.plans import Plan
 
 _log: Final = logging.getLogger(__name__)
+_WRITES_AT_ONCE: Final = 30
 
 
 async def children(cluster: Cluster, store: Store, seen: Observed, plan: Plan) -> None:
@@ -33,21 +35,45 @@ async def children(cluster: Cluster, store: Store, seen: Observed, plan: Plan) -
         await _delete(cluster, body)
 
 
-async def adoptions(cluster: Cluster, store: Store, seen: Observed) -> None:
-    """Tie the TrainedModels to their InferenceService."""
-    if seen.service is None:
-        return
-    for model in seen.models:
-        if body := plans.adoption(model, seen.service):
-            try:
-                store.put(kinds.TRAINED_MODEL, await cluster.apply(body))
-            except ApiError:
-                # Deleted, or deleted and made anew, meanwhile: the next pass sees that. To
-                # apply to what is gone means to create it, which is not ours to do.
-                meta = model["metadata"]
-                live = await cluster.get(kinds.TRAINED_MODEL, meta["namespace"], meta["name"])
-                if live is not None and live["metadata"]["uid"] == meta["uid"]:
-                    raise
+async def ownerships(cluster: Cluster, store: Store, seen: Observed) -> None:
+    """Tie the TrainedModels to their InferenceService; delete those of one that was deleted.
+
+    Raises:
+        ApiError: the API server refused for now.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        slots = asyncio.Semaphore(_WRITES_AT_ONCE)
+        for body in plans.adoptions(seen):
+            tasks.create_task(_adopt(cluster, store, slots, body))
+        for body in await _widowed(cluster, seen):
+            tasks.create_task(_bury(cluster, slots, body))
+
+
+async def _adopt(cluster: Cluster, store: Store, slots: asyncio.Semaphore, body: Body) -> None:
+    async with slots:
+        try:
+            applied = await cluster.apply(body)
+        except ApiError as error:
+            if not error.is_absence:
+                raise
+            return
+    store.put(kinds.TRAINED_MODEL, applied)
+
+
+async def _widowed(cluster: Cluster, seen: Observed) -> list[Body]:
+    """Return the models whose service is surely gone: the store alone is not trusted."""
+    widowed = plans.widowed(seen)
+    if not widowed:
+        return []
+    services = await cluster.list(kinds.INFERENCE_SERVICE, seen.key[0])
+    living = {body["metadata"]["uid"] for body in services}
+    return [body for body in widowed if plans.owner_uid(body) not in living]
+
+
+async def _bury(cluster: Cluster, slots: asyncio.Semaphore, body: Body) -> None:
+    meta = body["metadata"]
+    async with slots:
+        await cluster.delete(kinds.TRAINED_MODEL, meta["namespace"], meta["name"], meta["uid"])
 
 
 async def may_have_entry_service(cluster: Cluster, seen: Observed) -> bool:

@@ -123,18 +123,49 @@ def is_applied(body: Body) -> bool:
     return any(entry.get("manager") == names.FIELD_MANAGER for entry in entries)
 
 
-def adoption(model: Body, service: Body) -> Body | None:
-    """Make the metadata that ties a TrainedModel to its InferenceService; None if it is.
+def adoptions(seen: Observed) -> list[Body]:
+    """Make the metadata that ties TrainedModels to their InferenceService, where it is missing.
 
     The owner reference makes Kubernetes delete the model with its service; the label is
     upstream's (contract §10.1).
     """
+    if seen.service is None:
+        return []
+    lost = {body["metadata"]["uid"] for body in widowed(seen)}
+    return [
+        _adoption(body, seen.service)
+        for body in seen.models
+        if body["metadata"]["uid"] not in lost and not _is_adopted(body, seen.service)
+    ]
+
+
+def widowed(seen: Observed) -> list[Body]:
+    """Return the TrainedModels that were another InferenceService's of the same name.
+
+    They go with it, also when one of its name is made anew at once. Kubernetes would delete
+    them too, but a thousand of them in minutes, and not before somebody adopts them.
+    """
+    uid = seen.service["metadata"]["uid"] if seen.service else None
+    return [body for body in seen.models if owner_uid(body) not in (None, uid)]
+
+
+def owner_uid(model: Body) -> str | None:
+    """Return the uid of the InferenceService that owns a model and that it still names."""
+    for row in model["metadata"].get("ownerReferences") or ():
+        if _is_service(row) and row["name"] == model["spec"]["inferenceService"]:
+            return str(row["uid"])
+    return None
+
+
+def _is_adopted(model: Body, service: Body) -> bool:
     meta, owner = model["metadata"], service["metadata"]
-    labels = {names.TRAINED_MODEL_PARENT_LABEL: owner["name"]}
     owners = [row["uid"] for row in meta.get("ownerReferences") or () if _is_service(row)]
-    has_label = labels.items() <= (meta.get("labels") or {}).items()
-    if has_label and owners == [owner["uid"]]:
-        return None
+    label = (meta.get("labels") or {}).get(names.TRAINED_MODEL_PARENT_LABEL)
+    return bool(label == owner["name"]) and owners == [owner["uid"]]
+
+
+def _adoption(model: Body, service: Body) -> Body:
+    meta, owner = model["metadata"], service["metadata"]
     reference = {
         "apiVersion": kinds.INFERENCE_SERVICE.api_version,
         "kind": kinds.INFERENCE_SERVICE.kind,
@@ -148,7 +179,7 @@ def adoption(model: Body, service: Body) -> Body | None:
             "name": meta["name"],
             "namespace": meta["namespace"],
             "uid": meta["uid"],
-            "labels": labels,
+            "labels": {names.TRAINED_MODEL_PARENT_LABEL: owner["name"]},
             "ownerReferences": [reference],
         },
     }

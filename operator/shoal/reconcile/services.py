@@ -76,13 +76,21 @@ class Reconciler:
         self, seen: Observed, plan: Plan
     ) -> tuple[ReconcileError | None, ApiError | None]:
         """Apply the plan; return what to say about it, and what to try again for."""
+        fault, refusal = plan.fault, None
         try:
-            await applies.adoptions(self._cluster, self._store, seen)
             await applies.children(self._cluster, self._store, seen, plan)
         except StalledError as error:
-            return error, None
+            fault = error
         except ApiError as error:
-            if error.is_farewell:
-                return plan.fault, None
-            return StalledError(Reason.RECONCILE_FAILED, str(error)), error
-        return plan.fault, None
+            if not error.is_farewell:
+                fault, refusal = StalledError(Reason.RECONCILE_FAILED, str(error)), error
+        try:
+            await applies.ownerships(self._cluster, self._store, seen)
+        except* ApiError as group:
+            refusal = refusal or _first(group)
+        return fault, refusal
+
+
+def _first(group: BaseExceptionGroup[ApiError]) -> ApiError:
+    error = group.exceptions[0]
+    return error if isinstance(error, ApiError) else _first(error)

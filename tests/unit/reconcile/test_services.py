@@ -171,14 +171,6 @@ async def test_a_model_that_leaves_during_a_pass_is_no_error(world: World) -> No
     assert world.service() == ("False", "DeploymentPending")
 
 
-async def test_models_belong_to_their_service(world: World) -> None:
-    world.cluster.put(builders.trained_model())
-    await world.run()
-    meta = world.one(kinds.TRAINED_MODEL, "model1-custom")["metadata"]
-    assert meta["labels"] == {"inferenceservice": builders.SERVICE}
-    assert [owner["uid"] for owner in meta["ownerReferences"]] == [f"uid-of-{builders.SERVICE}"]
-
-
 def strategy(world: World) -> Any:
     deployment = world.one(kinds.DEPLOYMENT, "custom-model-mms-predictor")
     return deployment["spec"]["strategy"]["rollingUpdate"]
@@ -349,21 +341,6 @@ async def test_a_right_that_the_operator_does_not_hold_is_not_passed_on(world: W
     world.cluster.put(builders.trained_model())
     await world.run()
     assert granted(world) == []
-
-
-async def test_a_model_that_is_deleted_while_it_is_adopted_is_no_failure(world: World) -> None:
-    world.cluster.put(builders.trained_model())
-    store = await world.stored()
-    del world.cluster.objects["trainedmodels", "default", "model1-custom"]
-    world.cluster.refuse["apply", "TrainedModel"] = ApiError(403, "Forbidden", "may not create")
-    assert await world.reconciler(store).reconcile(KEY) is not None
-
-
-async def test_a_model_that_may_not_be_adopted_is_a_failure(world: World) -> None:
-    world.cluster.put(builders.trained_model())
-    world.cluster.refuse["apply", "TrainedModel"] = ApiError(403, "Forbidden", "may not patch")
-    with pytest.raises(ApiError):
-        await world.run()
 
 
 async def test_a_namespace_that_is_being_deleted_is_left_in_peace(world: World) -> None:

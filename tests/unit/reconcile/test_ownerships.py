@@ -1,0 +1,90 @@
+"""Whose a TrainedModel is, and what becomes of it when its InferenceService goes."""
+
+import pytest
+
+from shoal.cluster import kinds
+from shoal.cluster.ports import ApiError
+from support import builders
+from support.fakes import FakeAgents, FakeCluster
+from support.passes import KEY, World
+
+
+@pytest.fixture
+def world() -> World:
+    made = World(FakeCluster(), FakeAgents())
+    made.cluster.put(builders.inference_service())
+    return made
+
+
+def widow(world: World) -> None:
+    """Let a model belong to a service of that name that was deleted."""
+    owner = {"kind": "InferenceService", "name": builders.SERVICE, "uid": "uid-of-a-former-one"}
+    world.cluster.put(builders.trained_model("widow", ownerReferences=[owner]))
+
+
+async def test_a_model_belongs_to_its_service(world: World) -> None:
+    world.cluster.put(builders.trained_model())
+    await world.run()
+    meta = world.one(kinds.TRAINED_MODEL, "model1-custom")["metadata"]
+    assert meta["labels"] == {"inferenceservice": builders.SERVICE}
+    assert [owner["uid"] for owner in meta["ownerReferences"]] == [f"uid-of-{builders.SERVICE}"]
+
+
+async def test_the_models_of_a_deleted_service_are_deleted() -> None:
+    world = World(FakeCluster(), FakeAgents())
+    widow(world)
+    world.cluster.put(builders.trained_model("waiting"))
+    await world.run()
+    assert world.names(kinds.TRAINED_MODEL) == ["waiting"]
+
+
+async def test_the_models_of_a_deleted_service_do_not_pass_to_the_next(world: World) -> None:
+    widow(world)
+    world.cluster.put(builders.trained_model())
+    await world.run()
+    assert world.names(kinds.TRAINED_MODEL) == ["model1-custom"]
+
+
+async def test_a_model_stays_whose_service_only_the_store_misses() -> None:
+    world = World(FakeCluster(), FakeAgents())
+    widow(world)
+    store = await world.stored()
+    world.cluster.put(builders.inference_service(uid="uid-of-a-former-one"))
+    await world.reconciler(store).reconcile(KEY)
+    assert world.names(kinds.TRAINED_MODEL) == ["widow"]
+
+
+async def test_a_model_that_names_another_service_changes_hands(world: World) -> None:
+    owner = {"kind": "InferenceService", "name": "former", "uid": "uid-of-former"}
+    world.cluster.put(builders.trained_model(ownerReferences=[owner]))
+    await world.run()
+    meta = world.one(kinds.TRAINED_MODEL, "model1-custom")["metadata"]
+    assert [row["name"] for row in meta["ownerReferences"]] == [builders.SERVICE]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(ApiError(403, "Forbidden", 'cannot create resource "x"'), id="no-right-to"),
+        pytest.param(ApiError(409, "Conflict", "uid mismatch"), id="made-anew"),
+        pytest.param(ApiError(422, "Invalid", "spec: required"), id="incomplete"),
+    ],
+)
+async def test_a_model_that_is_deleted_while_it_is_adopted_is_no_failure(
+    world: World, error: ApiError
+) -> None:
+    world.cluster.put(builders.trained_model())
+    store = await world.stored()
+    del world.cluster.objects["trainedmodels", "default", "model1-custom"]
+    world.cluster.refuse["apply", "TrainedModel"] = error
+    await world.reconciler(store).reconcile(KEY)
+    assert world.service("PredictorReady")[1] != "ReconcileFailed"
+
+
+async def test_a_model_that_may_not_be_adopted_is_tried_again(world: World) -> None:
+    world.cluster.put(builders.trained_model())
+    world.cluster.refuse["apply", "TrainedModel"] = ApiError(403, "Forbidden", "may not patch")
+    with pytest.raises(ApiError):
+        await world.run()
+    assert world.service("PredictorReady")[1] != "ReconcileFailed"
+    assert world.names(kinds.CONFIG_MAP) == ["modelconfig-custom-model-mms-0"]
