@@ -43,13 +43,14 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     settings = controlplane.Settings(folder, base, audit_log=folder / "audit.log")
     try:
         server = ApiServer(controlplane.start(settings), settings)
-        _install_crds(server)
+        install_crds(server)
         yield server
     finally:
         controlplane.stop(folder)
 
 
-def _install_crds(server: ApiServer) -> None:
+def install_crds(server: ApiServer) -> None:
+    """Apply our CRDs, and wait until they are served."""
     done = server.kubectl("apply", "--server-side", "-f", str(CHECKOUT / "crds"))
     assert done.returncode == 0, done.stderr
     # `kubectl wait` gives up at once on a CRD that has no conditions yet.

@@ -67,6 +67,17 @@ class Client:
                 return None
             raise
 
+    async def serves(self, kind: Kind) -> bool:
+        """Tell whether the API server's discovery has a kind; a new definition's comes late."""
+        prefix = "/apis/" if kind.group else "/api/"
+        try:
+            page = await self._request("GET", kind, prefix + kind.api_version)
+        except ApiError as error:
+            if error.status == 404:  # noqa: PLR2004 - HTTP's not found
+                return False
+            raise
+        return any(row["name"] == kind.plural for row in page.get("resources") or ())
+
     async def list(self, kind: Kind, namespace: str = "") -> list[Body]:
         """Read all objects of a kind that match its selector, page by page."""
         query = {"limit": str(_PAGE), "labelSelector": kind.selector}

@@ -4,6 +4,7 @@ The API server sends a bookmark about once a minute, so a stream that has been s
 longer is dead, whatever the socket says (kopf issue 1267). Read by the probes.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +31,10 @@ class Streams:
     def opened(self, plural: str, content: Content, now: float) -> None:
         """Note a new stream; to be opened is a sign of life."""
         self._streams[plural] = _Stream(content, content.total_bytes, now)
+
+    def missing(self, plurals: Iterable[str]) -> list[str]:
+        """Return the kinds of these that no stream was ever opened for."""
+        return sorted(set(plurals) - self._streams.keys())
 
     def ages(self, now: float) -> dict[str, float]:
         """Return the seconds since each stream's last sign, as far as calls of this saw."""

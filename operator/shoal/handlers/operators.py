@@ -21,6 +21,7 @@ from typing import Final
 
 from aiohttp import web
 
+from shoal.cluster import kinds
 from shoal.cluster.agents import AgentFollower
 from shoal.cluster.client import Client
 from shoal.cluster.leases import Elector, LostLeaseError
@@ -30,6 +31,7 @@ from shoal.cluster.streams import Streams
 from shoal.handlers import admin, watches
 from shoal.handlers.admin import Health
 from shoal.handlers.inbox import Inbox
+from shoal.handlers.watches import WatchesEndedError
 from shoal.reconcile.configurations import Configuration
 from shoal.reconcile.events import Recorder
 from shoal.reconcile.queues import Queue
@@ -37,6 +39,7 @@ from shoal.reconcile.services import Reconciler
 from shoal.settings import OperatorSettings
 
 _log: Final = logging.getLogger(__name__)
+_DEFINITIONS_SECONDS: Final = 0.5
 
 
 def _now() -> datetime:
@@ -106,10 +109,12 @@ class Operator:
             if self._settings.leader_election:
                 tasks.create_task(self._elector.hold())
             tasks.create_task(self._configuration.follow(self._client))
+            await self._configuration.known()
+            await self._definitions()
             handlers = watches.registry(self._inbox, self._client, self._streams)
             identity = self._settings.identity
             tasks.create_task(watches.run(handlers, namespaces, identity, self._take_signals))
-            await self._configuration.known()
+            await watches.opened(self._streams)
             await self._inbox.relist(self._client, namespaces)
             self._synced = True
             _log.info("in step with the cluster: %d services", len(self._store.services()))
@@ -118,6 +123,14 @@ class Operator:
                 tasks.create_task(self._queue.work(self._reconciler.reconcile))
             relist = self._settings.relist_seconds
             tasks.create_task(self._inbox.relist_for_ever(self._client, namespaces, relist))
+
+    async def _definitions(self) -> None:
+        """Return once the API server lists every kind: Kopf looks once, and only at its start."""
+        told = ""
+        while missing := [k.plural for k in kinds.WATCHED if not await self._client.serves(k)]:
+            if told != (told := ", ".join(missing)):
+                _log.warning("waiting for the definitions of %s", told)
+            await asyncio.sleep(_DEFINITIONS_SECONDS)
 
     async def _step_down(self) -> None:
         await self._agents.close()
@@ -156,7 +169,7 @@ async def run(settings: OperatorSettings) -> int:
     ends: list[BaseException] = []
     try:
         await Operator(settings, await Client.connect(), take_signals).run(stop)
-    except* (ApiError, LostLeaseError) as group:
+    except* (ApiError, LostLeaseError, WatchesEndedError) as group:
         ends.append(group)
     for end in ends:
         _log.error("ending, to be started again: %s", "; ".join(_words(end)))

@@ -18,6 +18,8 @@ from shoal.cluster.streams import Streams
 from shoal.handlers.inbox import Inbox
 
 _PAGE: Final = 500
+_OPEN_SECONDS: Final = 30.0
+_LOOK_SECONDS: Final = 0.05
 
 
 class WatchesEndedError(Exception):
@@ -60,6 +62,22 @@ def settings() -> kopf.OperatorSettings:
         if kind.selector:
             made.watching.label_selectors[kind.group, kind.version, kind.plural] = kind.selector
     return made
+
+
+async def opened(streams: Streams, seconds: float = _OPEN_SECONDS) -> None:
+    """Return once every kind is watched.
+
+    Raises:
+        WatchesEndedError: one is not, after that many seconds: Kopf did not find it.
+    """
+    plurals = [kind.plural for kind in kinds.WATCHED]
+    try:
+        async with asyncio.timeout(seconds):
+            while streams.missing(plurals):  # noqa: ASYNC110 - Kopf tells nobody
+                await asyncio.sleep(_LOOK_SECONDS)
+    except TimeoutError:
+        missing = ", ".join(streams.missing(plurals))
+        raise WatchesEndedError(f"nothing watches {missing}") from None
 
 
 async def run(

@@ -30,3 +30,9 @@ def test_a_reopened_stream_is_young() -> None:
     streams.opened("pods", Content(), 100.0)
     streams.opened("pods", Content(5), 200.0)
     assert streams.ages(201.0) == {"pods": 1.0}
+
+
+def test_a_kind_that_was_never_watched_is_missing() -> None:
+    streams = Streams()
+    streams.opened("pods", Content(), 100.0)
+    assert streams.missing(["pods", "services", "roles"]) == ["roles", "services"]

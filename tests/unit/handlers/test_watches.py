@@ -1,7 +1,13 @@
 """Kopf's settings, by which it writes nothing and asks for nothing that is not ours."""
 
+from dataclasses import dataclass
+
+import pytest
+
 from shoal.cluster import kinds
+from shoal.cluster.streams import Streams
 from shoal.handlers import watches
+from shoal.handlers.watches import WatchesEndedError
 
 
 def test_kopf_writes_nothing_of_its_own() -> None:
@@ -15,3 +21,24 @@ def test_every_core_kind_but_accounts_is_selected_by_the_server() -> None:
     assert selectors == {"serving.kserve.io/inferenceservice"}
     unselected = {kind.kind for kind in kinds.WATCHED if not kind.selector}
     assert unselected == {"InferenceService", "TrainedModel", "ServiceAccount"}
+
+
+@dataclass
+class Content:
+    total_bytes: int = 0
+
+
+async def test_a_kind_that_nobody_watches_ends_the_operator() -> None:
+    streams = Streams()
+    for kind in kinds.WATCHED:
+        if kind is not kinds.INFERENCE_SERVICE:
+            streams.opened(kind.plural, Content(), 0.0)
+    with pytest.raises(WatchesEndedError, match="nothing watches inferenceservices"):
+        await watches.opened(streams, 0.01)
+
+
+async def test_with_every_kind_watched_it_goes_on() -> None:
+    streams = Streams()
+    for kind in kinds.WATCHED:
+        streams.opened(kind.plural, Content(), 0.0)
+    await watches.opened(streams, 0.01)

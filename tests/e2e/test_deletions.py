@@ -1,0 +1,46 @@
+"""A service goes with all its models, and one made anew under its name begins without them."""
+
+import pytest
+
+from e2e.conftest import MakeSpace
+from support.spaces import Space
+from support.terminals import until
+
+MODELS = 60
+
+
+@pytest.fixture
+def space(make_space: MakeSpace) -> Space:
+    """A server with many models, which are nowhere: none needs to be loaded to be deleted."""
+    made = make_space("e2e-deletions")
+    made.serve()
+    made.apply(*(_model(f"m{number}") for number in range(MODELS)))
+    until(lambda: _owned(made), MODELS.__eq__, 60, "every model belongs to the service")
+    return made
+
+
+def _model(name: str) -> dict[str, object]:
+    model = {"storageUri": "http://127.0.0.1:1/m", "framework": "custom", "memory": "1Mi"}
+    return {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "TrainedModel",
+        "metadata": {"name": name},
+        "spec": {"inferenceService": "server", "model": model},
+    }
+
+
+def _owned(space: Space) -> int:
+    items = space.get("trainedmodels")["items"]
+    return sum(bool(item["metadata"].get("ownerReferences")) for item in items)
+
+
+@pytest.mark.timeout(240)
+def test_models_go_with_their_service_and_not_to_the_next(space: Space) -> None:
+    manifest = space.get("inferenceservice/server")
+    fresh = {key: manifest[key] for key in ("apiVersion", "kind", "spec")}
+    space.run("kubectl delete inferenceservice server")
+    space.apply({**fresh, "metadata": {"name": "server"}})
+    until(lambda: len(space.get("trainedmodels")["items"]), (0).__eq__, 15, "all models are gone")
+    space.run(
+        "kubectl wait --for=condition=Ready inferenceservice/server --timeout=90s", seconds=95
+    )
