@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 _SUFFIXES = {".zip": "zip", ".tar": "tar", ".tar.gz": "tar", ".tgz": "tar"}
 _TYPES = {
@@ -79,26 +80,41 @@ def _unzip(archive: Path, into: Path, limit: int) -> None:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             with opened.open(entry) as source, target.open("xb") as sink:
-                shutil.copyfileobj(source, _Bounded(sink.write, entry.file_size), 1 << 20)
+                liar = ArchiveError("the archive holds more than it announces")
+                shutil.copyfileobj(source, _Bounded(sink.write, entry.file_size, liar), 1 << 20)
 
 
 def _untar(archive: Path, into: Path, limit: int) -> None:
-    sizes: list[tuple[str, int]] = []
+    """Unpack a tar; a link to a file within becomes a copy of that file."""
+    left, count = limit, 0
     with tarfile.open(archive, "r:*") as opened:
-        for member in opened:
-            sizes.append((member.name, member.size))
-            _check_sizes(sizes[-1:], limit - sum(size for _, size in sizes[:-1]))
-            if len(sizes) > MAX_FILES:
+        for count, member in enumerate(opened, 1):
+            if count > MAX_FILES:
                 raise ArchiveError(f"the archive has more than {MAX_FILES} entries")
-            _safe(member.name)
-            if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
-                raise ArchiveError(f"the archive's entry {member.name!r} is a device")
-            try:
-                opened.extract(member, into, set_attrs=False, filter="data")
-            except tarfile.FilterError as error:
-                raise ArchiveError(f"the archive's entry {member.name!r}: {error}") from error
-    if not sizes:
+            target = into / _safe(member.name)
+            if member.isdir():
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with _content(opened, member) as source, target.open("xb") as sink:
+                bounded = _Bounded(sink.write, left, _too_big(limit, member.name))
+                shutil.copyfileobj(source, bounded, 1 << 20)
+            left = bounded.left
+    if not count:
         raise ArchiveError("the tar archive is empty")
+
+
+def _content(opened: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    """Open a file of a tar, or the file within it that a link names."""
+    if not (member.isreg() or member.issym() or member.islnk()):
+        raise ArchiveError(f"the archive's entry {member.name!r} is a device")
+    try:
+        content = opened.extractfile(member)
+    except KeyError:
+        content = None
+    if content is None:
+        raise ArchiveError(f"the archive's entry {member.name!r} links to no file within it")
+    return content
 
 
 def _check_sizes(entries: Iterable[tuple[str, int]], limit: int) -> None:
@@ -108,9 +124,13 @@ def _check_sizes(entries: Iterable[tuple[str, int]], limit: int) -> None:
         if count > MAX_FILES:
             raise ArchiveError(f"the archive has more than {MAX_FILES} entries")
         if total > limit:
-            raise ArchiveTooBigError(
-                f"the archive holds more than {limit} bytes by {name!r}, and no more are free"
-            )
+            raise _too_big(limit, name)
+
+
+def _too_big(limit: int, name: str) -> ArchiveTooBigError:
+    return ArchiveTooBigError(
+        f"the archive holds more than {limit} bytes by {name!r}, and no more are free"
+    )
 
 
 def _safe(name: str) -> PurePosixPath:
@@ -121,14 +141,15 @@ def _safe(name: str) -> PurePosixPath:
 
 
 class _Bounded:
-    """A sink that takes no more than was announced: a zip's header may lie."""
+    """A sink that takes no more than it may: what an archive announces may be a lie."""
 
-    def __init__(self, write: Callable[[bytes], int], left: int) -> None:
+    def __init__(self, write: Callable[[bytes], int], left: int, error: ArchiveError) -> None:
         self._write = write
-        self._left = left
+        self._error = error
+        self.left = left
 
     def write(self, data: bytes) -> int:
-        self._left -= len(data)
-        if self._left < 0:
-            raise ArchiveError("the archive holds more than it announces")
+        self.left -= len(data)
+        if self.left < 0:
+            raise self._error
         return self._write(data)

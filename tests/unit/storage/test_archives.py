@@ -120,3 +120,22 @@ def test_a_bomb_is_refused_with_the_room_there_is(
 )
 def test_what_an_artefact_is(name: str, content_type: str, kind: str) -> None:
     assert archives.kind(name, content_type) == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        pytest.param(tarfile.SYMTYPE, "b", id="symbolic"),
+        pytest.param(tarfile.LNKTYPE, "a/b", id="hard"),
+    ],
+)
+def test_a_link_within_a_tar_becomes_a_copy(tmp_path: Path, kind: bytes, target: str) -> None:
+    content = tar((entry("a/b"), b"x"), (entry("a/l", kind, target), b""))
+    assert unpack(tmp_path, content, "tar") == {"a/b": b"x", "a/l": b"x"}
+    assert not (tmp_path / "into" / "a" / "l").is_symlink()
+
+
+def test_links_count_with_the_size_of_what_they_name(tmp_path: Path) -> None:
+    links = [(entry(f"l{number}", tarfile.LNKTYPE, "f"), b"") for number in range(20)]
+    with pytest.raises(ArchiveTooBigError):
+        unpack(tmp_path, tar((entry("f"), b"x" * 1000), *links), "tar", limit=5000)
