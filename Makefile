@@ -128,6 +128,7 @@ verify: generate lint test ## what a change must pass: everything, and no genera
 bench: install example-image ## measure on the cluster what README and docs say in numbers
 	$(call say,bench)
 	@$(with_cluster); PYTHONPATH=operator $(BIN)/python benchmarks/first_answer.py
+	@$(with_cluster); PYTHONPATH=operator $(BIN)/python benchmarks/burst.py
 
 .PHONY: help
 help: ## this list
