@@ -10,16 +10,14 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
-    model_validator,
 )
-from pydantic.alias_generators import to_camel
 
 from shoal.api import quantities
+from shoal.api.fields import Fields
 
 STANDARD: Final = "Standard"
 DOMAIN_TEMPLATE: Final = "{{ .Name }}.{{ .Namespace }}.{{ .IngressDomain }}"
@@ -81,24 +79,10 @@ Amount = Annotated[str, BeforeValidator(_quantity)]
 Template = Annotated[str, AfterValidator(_template)]
 
 
-class Part(BaseModel):
-    """One key of the ConfigMap; null is absent."""
+class Part(Fields):
+    """One key of the ConfigMap; its numbers and booleans may be spelt as strings (contract §7)."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="ignore",
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        use_attribute_docstrings=True,
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_nulls(cls, raw: object) -> object:
-        if isinstance(raw, Mapping):
-            return {key: value for key, value in raw.items() if value is not None}
-        return raw
+    model_config = ConfigDict(strict=False)
 
 
 class IngressConfig(Part):
