@@ -68,6 +68,7 @@ class Reconciler:
         else:
             verdict = verdicts.judge(seen, plan, replicas, fault, self._clock())
             again = await self._reporter.write(seen, verdict)
+        refusal = refusal or await self._own(seen)
         if refusal is not None:
             raise refusal
         return again
@@ -84,11 +85,16 @@ class Reconciler:
         except ApiError as error:
             if not error.is_farewell:
                 fault, refusal = StalledError(Reason.RECONCILE_FAILED, str(error)), error
+        return fault, refusal
+
+    async def _own(self, seen: Observed) -> ApiError | None:
+        """Write whose the models are: last, because nobody waits for it."""
+        refusals: list[ApiError] = []
         try:
             await applies.ownerships(self._cluster, self._store, seen)
         except* ApiError as group:
-            refusal = refusal or _first(group)
-        return fault, refusal
+            refusals.append(_first(group))
+        return refusals[0] if refusals else None
 
 
 def _first(group: BaseExceptionGroup[ApiError]) -> ApiError:
