@@ -68,9 +68,9 @@ class Reconciler:
         else:
             verdict = verdicts.judge(seen, plan, replicas, fault, self._clock())
             again = await self._reporter.write(seen, verdict)
-        refusal = refusal or await self._own(seen)
-        if refusal is not None:
-            raise refusal
+        unowned = await self._own(seen)
+        if error := refusal or unowned:
+            raise error
         return again
 
     async def _apply(

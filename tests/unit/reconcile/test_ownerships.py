@@ -88,3 +88,11 @@ async def test_a_model_that_may_not_be_adopted_is_tried_again(world: World) -> N
         await world.run()
     assert world.service("PredictorReady")[1] != "ReconcileFailed"
     assert world.names(kinds.CONFIG_MAP) == ["modelconfig-custom-model-mms-0"]
+
+
+async def test_a_model_belongs_to_its_service_also_where_a_child_is_refused(world: World) -> None:
+    world.cluster.put(builders.trained_model())
+    world.cluster.refuse["apply", "Role"] = ApiError(403, "Forbidden", "may not grant")
+    with pytest.raises(ApiError):
+        await world.run()
+    assert world.one(kinds.TRAINED_MODEL, "model1-custom")["metadata"]["ownerReferences"]
