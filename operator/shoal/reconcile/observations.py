@@ -44,7 +44,11 @@ def observe(key: Key, store: Store) -> Observed:
         service=None if service and _is_going(service) else service,
         models=_staying(store.of_service(kinds.TRAINED_MODEL, key)),
         children=_staying(body for kind in kinds.CHILDREN for body in store.of_service(kind, key)),
-        pods=_staying(store.of_service(kinds.POD, key)),
+        pods=tuple(
+            pod
+            for pod in store.of_service(kinds.POD, key)
+            if not _is_going(pod) or _is_exposed(pod)
+        ),
         account=store.get(kinds.SERVICE_ACCOUNT, namespace, account),
     )
 
@@ -111,6 +115,14 @@ def _conditions(pod: Body) -> Iterable[Body]:
 
 def _is_going(body: Body) -> bool:
     return "deletionTimestamp" in body["metadata"]
+
+
+def _is_exposed(pod: Body) -> bool:
+    """Tell whether a pod that ends may still be asked for models that it never had.
+
+    It leaves the Service's endpoints moments after its end has begun.
+    """
+    return _is_ready(pod) and not _has_agent(pod)
 
 
 def _staying(bodies: Iterable[Body]) -> tuple[Body, ...]:

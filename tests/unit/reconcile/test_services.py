@@ -116,6 +116,18 @@ async def test_a_new_pod_that_is_ready_without_the_model_is_a_lie_avoided(world:
     assert world.one(kinds.TRAINED_MODEL, "model1-custom")["status"]["copies"]["summary"] == "1/2"
 
 
+async def test_an_ending_pod_without_an_agent_counts_until_it_is_not_ready(world: World) -> None:
+    await until_loaded(world)
+    world.add_pod("pod-old", agent=False)
+    old = world.one(kinds.POD, "pod-old")
+    old["metadata"]["deletionTimestamp"] = builders.CREATED
+    await world.run()
+    assert world.model()[0] == "False"
+    old["status"]["conditions"] = [builders.condition("Ready", "False")]
+    await world.run()
+    assert world.model()[0] == "True"
+
+
 async def test_a_new_pod_that_is_not_ready_is_counted_and_changes_nothing(world: World) -> None:
     await until_loaded(world)
     world.add_pod("pod-b", ready=False)
