@@ -69,10 +69,13 @@ class FakeCluster:
         merged["metadata"].setdefault("generation", 1)
         return self.put(merged)
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, uid: str, version: str = ""
+    ) -> None:
         self._maybe_refuse("delete", kind)
         held = self.objects.get((kind.plural, namespace, name))
-        if held and held["metadata"]["uid"] == uid:
+        meta = held["metadata"] if held else {}
+        if held and meta["uid"] == uid and version in ("", meta["resourceVersion"]):
             self._write("delete", held)
             del self.objects[kind.plural, namespace, name]
 

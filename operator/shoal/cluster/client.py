@@ -111,9 +111,12 @@ class Client:
             "PUT", kind, kind.path(meta["namespace"], meta["name"]), {}, body
         )
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
-        """Delete exactly this object; one that is gone already is no error."""
-        options: Body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, uid: str, version: str = ""
+    ) -> None:
+        """Delete exactly this object; one that is gone, or of another version, is no error."""
+        same = {"uid": uid} | ({"resourceVersion": version} if version else {})
+        options: Body = {"preconditions": same, "propagationPolicy": "Background"}
         try:
             await self._request("DELETE", kind, kind.path(namespace, name), {}, options)
         except ApiError as error:

@@ -56,8 +56,10 @@ class Cluster(Protocol):
     async def apply(self, body: Body, *, subresource: str = "") -> Body:
         """Server-side apply, forced, as our one field manager; return what is stored."""
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
-        """Delete exactly this object; one that is gone already is no error."""
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, uid: str, version: str = ""
+    ) -> None:
+        """Delete exactly this object; one that is gone, or of another version, is no error."""
 
     async def create(self, body: Body) -> Body:
         """Create an object that nobody else writes (events, leases)."""

@@ -71,9 +71,11 @@ async def _widowed(cluster: Cluster, seen: Observed) -> list[Body]:
 
 
 async def _bury(cluster: Cluster, slots: asyncio.Semaphore, body: Body) -> None:
+    """Delete a model as it was seen: one that was orphaned since, on purpose, stays."""
     meta = body["metadata"]
+    place = (kinds.TRAINED_MODEL, meta["namespace"], meta["name"])
     async with slots:
-        await cluster.delete(kinds.TRAINED_MODEL, meta["namespace"], meta["name"], meta["uid"])
+        await cluster.delete(*place, meta["uid"], meta["resourceVersion"])
 
 
 async def may_have_entry_service(cluster: Cluster, seen: Observed) -> bool:

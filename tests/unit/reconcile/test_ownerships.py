@@ -96,3 +96,12 @@ async def test_a_model_belongs_to_its_service_also_where_a_child_is_refused(worl
     with pytest.raises(ApiError):
         await world.run()
     assert world.one(kinds.TRAINED_MODEL, "model1-custom")["metadata"]["ownerReferences"]
+
+
+async def test_a_model_that_was_orphaned_on_purpose_stays() -> None:
+    world = World(FakeCluster(), FakeAgents())
+    widow(world)
+    store = await world.stored()
+    world.cluster.put(builders.trained_model("widow"))
+    await world.reconciler(store).reconcile(KEY)
+    assert world.names(kinds.TRAINED_MODEL) == ["widow"]
