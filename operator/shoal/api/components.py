@@ -341,3 +341,17 @@ class PodComponent(ComponentExtensionSpec):
         """The ServiceAccount of the pods, "default" when unset."""
         pod = self.pod
         return pod.get("serviceAccountName") or pod.get("serviceAccount") or "default"
+
+
+class Parallelism(Fields):
+    """Into how many parts a model of several nodes is cut."""
+
+    pipeline_parallel_size: (
+        Annotated[Int32, Rule("self >= 1", "pipelineParallelSize cannot be less than 1")] | None
+    ) = None
+    """Into how many pods the model's layers are cut."""
+
+    tensor_parallel_size: (
+        Annotated[Int32, Rule("self >= 1", "tensorParallelSize cannot be less than 1")] | None
+    ) = None
+    """Over how many GPUs of a pod each layer is cut."""

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from shoal.api import isvcrules, podspecs
-from shoal.api.components import ModelStorageSpec, PodComponent
-from shoal.api.fields import NAME_PATTERN, Fields, Int32, Raw, Rule, rules
+from shoal.api.components import ModelStorageSpec, Parallelism, PodComponent
+from shoal.api.fields import NAME_PATTERN, Fields, Raw, Rule, rules
 
 
 class ConfidentialSpec(Fields):
@@ -98,7 +98,7 @@ class ModelSpec(PredictorExtensionSpec):
     """Name of the ServingRuntime or ClusterServingRuntime; without it, one is chosen."""
 
 
-class WorkerSpec(Fields):
+class WorkerSpec(Parallelism):
     """The further pods of a server that spans several nodes."""
 
     model_config = ConfigDict(
@@ -113,16 +113,6 @@ class WorkerSpec(Fields):
             ),
         },
     )
-
-    pipeline_parallel_size: (
-        Annotated[Int32, Rule("self >= 1", "pipelineParallelSize cannot be less than 1")] | None
-    ) = None
-    """Into how many pods the model's layers are cut."""
-
-    tensor_parallel_size: (
-        Annotated[Int32, Rule("self >= 1", "tensorParallelSize cannot be less than 1")] | None
-    ) = None
-    """Over how many GPUs of a pod each layer is cut."""
 
 
 class Predictor(PodComponent):

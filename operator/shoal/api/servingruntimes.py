@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field, WithJsonSchema
 
 from shoal.api import podspecs
+from shoal.api.components import Parallelism
 from shoal.api.fields import Fields, Int32, Int64, Raw, Rule, rules
 
 _ONE_WORKER: Final = Rule("self.containers.size() <= 1", "only one worker container is allowed")
@@ -75,26 +76,17 @@ class RuntimePodSpec(Fields):
     """Annotations of the pods."""
 
 
-class WorkerSpec(RuntimePodSpec):
+class WorkerSpec(RuntimePodSpec, Parallelism):
     """The further pods of a server that spans several nodes."""
 
     model_config = ConfigDict(
+        extra="allow",
         json_schema_extra={
             podspecs.INLINE: podspecs.RUNTIME_POD,
             "required": ["containers"],
             **rules(_ONE_WORKER),
-        }
+        },
     )
-
-    pipeline_parallel_size: (
-        Annotated[Int32, Rule("self >= 1", "pipelineParallelSize cannot be less than 1")] | None
-    ) = None
-    """Into how many pods the model's layers are cut."""
-
-    tensor_parallel_size: (
-        Annotated[Int32, Rule("self >= 1", "tensorParallelSize cannot be less than 1")] | None
-    ) = None
-    """Over how many GPUs of a pod each layer is cut."""
 
 
 class Spec(RuntimePodSpec):
