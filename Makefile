@@ -17,6 +17,7 @@ VENV := $(SHOAL_HOME)/venv/$(LOCK)
 BIN := $(VENV)/bin
 READY := $(VENV)/complete
 REPORTS := $(SHOAL_HOME)/reports
+BENCHMARKS := first_answer burst update many fetch
 RINGS := unit golden contract integration e2e
 
 # What the operator's image is made from: a change of it rolls the operator on `make install`.
@@ -56,6 +57,12 @@ example-image: cluster
 	$(call say,The example model server's image)
 	@$(BIN)/python tests/cluster/image.py --context examples/custom-server --tag localhost/custom-server:dev
 
+.PHONY: server-images
+server-images: cluster ## build the images of MLServer, Triton and the KServe SDK's server
+	$(call say,The model servers' images)
+	@for name in triton mlserver kserve-sdk; do \
+		$(BIN)/python tests/cluster/image.py --context servers/$$name --tag localhost/shoal-$$name:dev; done
+
 .PHONY: install
 install: image $(SHOAL_HOME)/bin/helm ## install the operator with Helm on the cluster
 	$(call say,The operator)
@@ -83,6 +90,8 @@ lint: $(READY) ## formats, lint rules, types, who may import whom
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy -p shoal -p cluster
+	@MYPYPATH=servers/mlserver $(BIN)/mypy -p shoal_mlserver -m modelfiles
+	@MYPYPATH=servers/kserve-sdk $(BIN)/mypy -m server
 	@PYTHONPATH=operator $(BIN)/lint-imports
 
 .PHONY: unit
@@ -103,10 +112,12 @@ contract: $(READY) $(SHOAL_HOME)/bin/helm ## files that must agree: CRDs, chart,
 .PHONY: integration
 integration: $(READY) ## a real API server; operator and agents as processes; no node
 	$(call say,integration)
+	@PYTHONPATH=tests:operator $(BIN)/python -m support.stores
+	@PYTHONPATH=tests $(BIN)/python -m support.serverenvs
 	@$(call ring,integration,tests/integration)
 
 .PHONY: e2e
-e2e: install example-image ## a real node: the walk-through as a user types it, and its failures
+e2e: install example-image server-images ## a real node: the walk-through as a user types it, and its failures
 	$(call say,e2e)
 	@$(with_cluster); $(call ring,e2e,tests/e2e)
 
@@ -127,8 +138,24 @@ verify: generate lint test ## what a change must pass: everything, and no genera
 .PHONY: bench
 bench: install example-image ## measure on the cluster what README and docs say in numbers
 	$(call say,bench)
-	@$(with_cluster); PYTHONPATH=operator $(BIN)/python benchmarks/first_answer.py
-	@$(with_cluster); PYTHONPATH=operator $(BIN)/python benchmarks/burst.py
+	@rm -rf $(SHOAL_HOME)/bench
+	@$(with_cluster); export PYTHONPATH=operator:tests; \
+		for program in $(BENCHMARKS); do $(BIN)/python benchmarks/$$program.py || true; done; \
+		$(BIN)/python benchmarks/summary.py $(BENCHMARKS)
+
+.PHONY: bench-growth
+bench-growth: install example-image ## measure how cost grows; rewrites docs/growth.csv and .svg
+	$(call say,bench-growth)
+	@$(with_cluster); PYTHONPATH=operator:tests $(BIN)/python benchmarks/growth.py
+
+SECONDS ?= 900
+MODELS ?= 200
+
+.PHONY: soak
+soak: install example-image ## random kills and edits for SECONDS=900, of MODELS=200; SEED= repeats one
+	$(call say,soak)
+	@$(with_cluster); export PYTHONPATH=operator:tests; \
+		$(BIN)/python -m soak --seconds $(SECONDS) --models $(MODELS) $(if $(SEED),--seed $(SEED))
 
 .PHONY: help
 help: ## this list

@@ -44,6 +44,16 @@ MEANINGS = {
     "cpuLimit": "CPU limit of the container.",
     "memoryRequest": "Memory that the container requests.",
     "memoryLimit": "Memory limit of the container.",
+    "storeLimit": "Disk that one pod's models may take, such as `20Gi`: the size limit of their "
+    "volume, which the agent keeps to. `0` leaves the bound to the node's disk. A change rolls "
+    "the pods.",
+    "fetchConcurrency": "Models that one agent downloads at once. This and the next five are "
+    "explained in [storage.md](../storage.md#limits); a change rolls the pods.",
+    "fetchMaxFiles": "Files that a model may have.",
+    "fetchMaxSize": "Bytes that a model may have, downloaded and unpacked.",
+    "fetchStallSeconds": "A download without a byte for so long is broken off and tried again.",
+    "fetchSeconds": "So is a download that takes longer; the next try goes on where it stopped.",
+    "archiveRatio": "How much larger than itself an archive's content may be.",
     "resource.cpuRequest": "CPU request of a server whose container names none.",
     "resource.cpuLimit": "CPU limit of a server whose container names none.",
     "resource.memoryRequest": "Memory request of a server whose container names none.",

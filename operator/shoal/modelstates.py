@@ -1,12 +1,14 @@
 """What an agent says of its models: from each agent to the operator.
 
-The agent answers `encode(report)` on its admin port; the operator reads it with `decode`.
-Every report is whole, so a missed one costs nothing.
+The agent answers `encode(report)` on its admin port; the operator reads it with `decode`. Whoever
+names the cursor of a report that it holds gets what changed since, and puts the two together with
+`merge`; an agent that does not know the cursor answers with a whole report, so that a missed one
+costs nothing.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -45,16 +47,19 @@ class ModelState:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All models of one replica.
+    """The models of one replica: all, or those that changed since the report `after`.
 
     `cursor` changes with every change of what follows; `settled` tells that the first set is
-    loaded or failed for good; `config` is the sha256, in hex, of the models.json worked on.
+    loaded or failed for good; `config` is the sha256, in hex, of the list worked on.
+    `after` is "" in a whole report; in another, `gone` names the models that are no more.
     """
 
     cursor: str
     settled: bool
     config: str
     models: Mapping[str, ModelState]
+    after: str = ""
+    gone: tuple[str, ...] = ()
 
 
 # Key on the wire and field, once: a report of a thousand models is encoded often.
@@ -66,8 +71,10 @@ _WIRE = tuple(
 
 def encode(report: Report) -> str:
     """Make the JSON of a report."""
+    partial = {"after": report.after, "gone": report.gone} if report.after else {}
     return json.dumps(
-        {
+        partial
+        | {
             "cursor": report.cursor,
             "settled": report.settled,
             "config": report.config,
@@ -96,7 +103,23 @@ def decode(text: str) -> Report:
         settled=_typed(body, "settled", bool, "report"),
         config=_typed(body, "config", str, "report"),
         models={name: _state(f"models.{name}", row) for name, row in models.items()},
+        after=_typed(body, "after", str, "report") if "after" in body else "",
+        gone=tuple(_typed(body, "gone", list, "report")) if "gone" in body else (),
     )
+
+
+def merge(held: Report | None, answer: Report) -> Report:
+    """Make the whole report of an answer and the report that it continues.
+
+    Raises:
+        ValueError: it continues another one.
+    """
+    if not answer.after:
+        return answer
+    if held is None or held.cursor != answer.after:
+        raise ValueError("report: continues one that is not held")
+    left = {name: state for name, state in held.models.items() if name not in answer.gone}
+    return replace(answer, models=left | dict(answer.models), after="", gone=())
 
 
 def _state(where: str, row: object) -> ModelState:

@@ -19,12 +19,23 @@ VISIBILITY_LABEL: Final = "networking.kserve.io/visibility"
 AUTOSCALER_CLASS_ANNOTATION: Final = "serving.kserve.io/autoscalerClass"
 DEPLOYMENT_MODE_ANNOTATION: Final = "serving.kserve.io/deploymentMode"
 STOP_ANNOTATION: Final = "serving.kserve.io/stop"
+CA_BUNDLE_ANNOTATION: Final = "serving.kserve.io/s3-cabundle-configmap"
 STORAGE_SECRET_ANNOTATION: Final = "serving.kserve.io/storageSecretName"  # noqa: S105 - a key
+REFRESH_ANNOTATION: Final = "serving.kserve.io/refresh"  # ours
+ARTIFACT_DIGEST_ANNOTATION: Final = "serving.kserve.io/artifact-digest"  # ours
 STORAGE_READ_ONLY_ANNOTATION: Final = "storage.kserve.io/readonly"
 AGENT_ANNOTATION: Final = "internal.serving.kserve.io/agent"
 CONFIG_VOLUME_ANNOTATION: Final = "internal.serving.kserve.io/configVolumeName"
 CONFIG_MOUNT_ANNOTATION: Final = "internal.serving.kserve.io/configMountPath"
+MODELS_DIGEST_ANNOTATION: Final = "internal.serving.kserve.io/models-digest"  # ours
 MODEL_DIR_ANNOTATION: Final = "internal.serving.kserve.io/modelDir"
+SERVER_TYPE_ANNOTATION: Final = "serving.kserve.io/server-type"
+MODEL_FORMAT_ANNOTATION: Final = "modelFormat"
+MODEL_CLASS_LABEL: Final = "modelClass"
+# Ours, on the Deployment alone: what it was made from.
+RUNTIME_ANNOTATION: Final = "internal.serving.kserve.io/serving-runtime"
+PREDICTOR_DIGEST_ANNOTATION: Final = "internal.serving.kserve.io/predictor-digest"
+PROTOCOL_ANNOTATION: Final = "internal.serving.kserve.io/protocol-version"
 
 # Containers, volumes, ports, paths.
 PREDICTOR_CONTAINER: Final = "kserve-container"
@@ -38,10 +49,14 @@ SERVICE_PORT: Final = 80
 DEFAULT_SERVER_PORT: Final = 8080
 AGENT_ADMIN_PORT: Final = 9082  # 9081 is upstream's port of the agent's data path
 AGENT_ADMIN_PORT_NAME: Final = "agent-admin"
+AGENT_BEAT_HEADER: Final = "Shoal-Beat-Seconds"  # so often an agent gives a sign of life
 MODEL_DIR: Final = "/mnt/models"
 MODEL_STORE_DIR: Final = "/mnt/store"
 MODEL_CONFIG_DIR: Final = "/mnt/configs"
+CLAIM_DIR: Final = "/mnt/claims"
 MODELS_KEY: Final = "models.json"
+SHARDS_KEY: Final = "shards"  # ours; absent where there is one
+MOUNTED_SHARDS: Final = 8  # never fewer or more: each change of it would restart every pod
 
 OPERATOR_CONFIG: Final = "inferenceservice-config"
 LEASE: Final = "shoal-operator"
@@ -77,6 +92,11 @@ def service_port(number: int) -> str:
 def model_config(inference_service: str, shard: int = 0) -> str:
     """Name a ConfigMap that lists the models."""
     return f"modelconfig-{inference_service}-{shard}"
+
+
+def mounted_shard(shard: int, key: str) -> str:
+    """Name the file of a shard's key below the mounted folder; upstream's path for the first."""
+    return f"{shard}/{key}" if shard else key
 
 
 def agent_role(inference_service: str) -> str:

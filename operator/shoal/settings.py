@@ -22,21 +22,28 @@ class AgentSettings:
     namespace: str
     pod_name: str
     inference_service: str
-    model_config: str
     service_account: str
     storage_secret: str
     config_dir: str
     model_dir: str
     store_dir: str
+    store_bytes: int  # 0: as many as the disk has
     server_url: str
     admin_host: str
     admin_port: int
     api_url: str
     token_dir: str
+    silence_seconds: float  # a watch on which nothing comes for so long is opened anew
     server_check_seconds: float
     first_set_seconds: float
     load_seconds: float
+    load_patience_seconds: float
     fetch_concurrency: int
+    fetch_max_files: int
+    fetch_max_bytes: int
+    fetch_stall_seconds: float
+    fetch_seconds: float
+    archive_ratio: float
     load_concurrency: int
     log_level: str
     environ: Mapping[str, str] = field(repr=False)  # may hold credentials
@@ -53,21 +60,28 @@ class AgentSettings:
             namespace=_required(environ, "SHOAL_NAMESPACE"),
             pod_name=environ.get("SHOAL_POD_NAME", ""),
             inference_service=service,
-            model_config=environ.get("SHOAL_MODEL_CONFIG", "") or names.model_config(service),
             service_account=environ.get("SHOAL_SERVICE_ACCOUNT", "") or "default",
             storage_secret=environ.get("SHOAL_STORAGE_SECRET", ""),
             config_dir=environ.get("SHOAL_CONFIG_DIR", names.MODEL_CONFIG_DIR),
             model_dir=environ.get("SHOAL_MODEL_DIR", names.MODEL_DIR),
             store_dir=environ.get("SHOAL_STORE_DIR", names.MODEL_STORE_DIR),
+            store_bytes=int(_number(environ, "SHOAL_STORE_BYTES", 0, least=0)),
             server_url=environ.get("SHOAL_SERVER_URL", "http://127.0.0.1:8080").rstrip("/"),
             admin_host=environ.get("SHOAL_ADMIN_HOST", "0.0.0.0"),  # noqa: S104 - probes come in
             admin_port=int(_number(environ, "SHOAL_ADMIN_PORT", names.AGENT_ADMIN_PORT)),
             api_url=_api_url(environ),
             token_dir=environ.get("SHOAL_TOKEN_DIR", _TOKEN_DIR),
+            silence_seconds=_number(environ, "SHOAL_SILENCE_SECONDS", 75),
             server_check_seconds=_number(environ, "SHOAL_SERVER_CHECK_SECONDS", 1),
             first_set_seconds=_number(environ, "SHOAL_FIRST_SET_SECONDS", 30),
             load_seconds=_number(environ, "SHOAL_LOAD_SECONDS", 300),
+            load_patience_seconds=_number(environ, "SHOAL_LOAD_PATIENCE_SECONDS", 10),
             fetch_concurrency=int(_number(environ, "SHOAL_FETCH_CONCURRENCY", 4)),
+            fetch_max_files=int(_number(environ, "SHOAL_FETCH_MAX_FILES", 100_000)),
+            fetch_max_bytes=int(_number(environ, "SHOAL_FETCH_MAX_BYTES", 2**40)),
+            fetch_stall_seconds=_number(environ, "SHOAL_FETCH_STALL_SECONDS", 60),
+            fetch_seconds=_number(environ, "SHOAL_FETCH_SECONDS", 6 * 3600),
+            archive_ratio=_number(environ, "SHOAL_ARCHIVE_RATIO", 100),
             load_concurrency=int(_number(environ, "SHOAL_LOAD_CONCURRENCY", 4)),
             log_level=environ.get("SHOAL_LOG_LEVEL", "INFO").upper(),
             environ=dict(environ),
@@ -81,14 +95,18 @@ def _required(environ: Mapping[str, str], key: str) -> str:
     return value
 
 
-def _number(environ: Mapping[str, str], key: str, default: float) -> float:
+def _number(
+    environ: Mapping[str, str], key: str, default: float, *, least: float | None = None
+) -> float:
     text = environ.get(key, "")
     try:
         value = float(text or default)
     except ValueError as error:
         raise SettingsError(f"{key}: {text!r} is no number") from error
-    if value <= 0:
+    if least is None and value <= 0:
         raise SettingsError(f"{key}: must be greater than 0")
+    if least is not None and value < least:
+        raise SettingsError(f"{key}: must be at least {least:g}")
     return value
 
 
@@ -116,7 +134,9 @@ class OperatorSettings:
     leader_election: bool
     workers: int
     relist_seconds: float
+    silence_seconds: float  # a watch without a sign of life for so long is opened anew
     secret_namespaces: tuple[str, ...]  # where `get` on Secrets may be passed on; "*": everywhere
+    runtimes_dir: str  # of manifests of ClusterServingRuntimes to apply; empty: none
     log_level: str
 
     def may_grant_secrets(self, namespace: str) -> bool:
@@ -140,7 +160,9 @@ class OperatorSettings:
             leader_election=_is_on(environ, "SHOAL_LEADER_ELECTION", default=True),
             workers=int(_number(environ, "SHOAL_WORKERS", 8)),
             relist_seconds=_number(environ, "SHOAL_RELIST_SECONDS", 600),
+            silence_seconds=_number(environ, "SHOAL_SILENCE_SECONDS", 70),
             secret_namespaces=_list(environ, "SHOAL_SECRET_NAMESPACES", default="*"),
+            runtimes_dir=environ.get("SHOAL_RUNTIMES_DIR", ""),
             log_level=environ.get("SHOAL_LOG_LEVEL", "INFO").upper(),
         )
 

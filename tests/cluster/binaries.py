@@ -94,6 +94,7 @@ MODULES = {
         Module("coredns", ("coredns",), "1.12.4", "60 seconds"),
         Module("contour", ("contour",), "1.33.8", "100 seconds"),
         Module("versitygw", ("versitygw",), "1.8.0", "60 seconds"),
+        Module("fake-gcs-server", ("fake-gcs-server",), "1.56.1", "90 seconds"),
         Module("kubeconform", ("kubeconform",), "0.7.0", "15 seconds"),
     )
 }

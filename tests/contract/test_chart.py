@@ -79,6 +79,8 @@ def test_lint_has_nothing_to_say(helm: Helm) -> None:
         ("credentials.secrets=namespaces", "credentials.namespaces: list at least one"),
         ("watchNamespaces[0]=Not_A_Name", "/watchNamespaces/0"),
         ("operator.logLevel=LOUD", "/operator/logLevel"),
+        ("runtimes.triton.immage=x", "'immage' not allowed"),
+        ("runtimes.mlserver.parallelWorkers=-1", "/runtimes/mlserver/parallelWorkers"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(helm: Helm, setting: str, complaint: str) -> None:
@@ -241,8 +243,11 @@ def test_the_operator_knows_where_it_holds_secrets(
 
 
 def test_rights_end_at_the_watched_namespaces(render: Render) -> None:
-    kinds = [body["kind"] for body in render({"watchNamespaces": ["a"]})]
-    assert "ClusterRoleBinding" not in kinds
+    objects = render({"watchNamespaces": ["a"]})
+    bound = [body["roleRef"]["name"] for body in objects if body["kind"] == "ClusterRoleBinding"]
+    assert bound == ["shoal-cluster"]
+    verbs = ("list", "watch", "create", "patch")
+    assert granted(objects, "shoal-cluster") == {("clusterservingruntimes", v) for v in verbs}
 
 
 def test_the_lease_is_the_one_that_the_operator_takes(render: Render) -> None:

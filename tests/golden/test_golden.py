@@ -2,6 +2,7 @@
 
 `input.yaml` holds manifests as users type them, with what else was observed: the ConfigMap
 `inferenceservice-config`, the ServiceAccount, pods, the Deployment's status, a foreign Service.
+Runtimes are those of the chart (`runtimes.yaml`), unless the input has some of its own.
 `reports.yaml`, where there is one, says what each pod's agent tells of each model.
 `make golden UPDATE=1` writes `children.yaml` and `status.yaml` anew.
 """
@@ -29,6 +30,8 @@ from support.builders import NOW, Body
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/input.yaml"))
 UPDATE = bool(os.environ.get("SHOAL_UPDATE_GOLDEN"))
+RUNTIMES = tuple(kind.kind for kind in kinds.RUNTIMES)
+CHARTS_RUNTIMES = manifests.read(Path(__file__).parent / "runtimes.yaml")
 CHILDREN = frozenset(kind.kind for kind in kinds.CHILDREN)
 
 
@@ -88,6 +91,7 @@ def _observe(bodies: list[Body]) -> Observed:
         children=tuple(body for body in children if not _is_foreign(body)),
         pods=tuple(_of_kind(bodies, "Pod")),
         account=next(iter(_of_kind(bodies, "ServiceAccount")), None),
+        runtimes=tuple(_of_kind(bodies, *RUNTIMES) or CHARTS_RUNTIMES),
     )
 
 

@@ -68,6 +68,7 @@ ACCEPTED = {
     "no-concurrency": isvc({**CUSTOM, "containerConcurrency": 0}),
     "container-of-any-name": isvc({"containers": [{"name": "mine", "image": "x"}]}),
     "framework-name-empty": isvc({"model": {**MODEL, "name": ""}}),
+    **{f"model-from-{it}": model(storageUri=f"{it}://a/b") for it in ("az", "hf", "pvc")},
     "protocol-v2": isvc(own(**env("PROTOCOL", "v2"))),
     "mount-paths-side-by-side": isvc({"model": {}, "storageUris": uris("/mnt/a", "/mnt/b")}),
     "claims-anywhere": isvc({"model": {}, "storageUris": uris("/a", "/b", scheme="pvc")}),
@@ -314,7 +315,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         model(storageUri="ftp://a"),
         (
             "storageUri field is invalid. The storage uri must start with one of the prefixes: "
-            's3://, gs://, https://, http://. (the storage uri given is "ftp://a")'
+            "s3://, gs://, https://, http://, az://, hf://, pvc://. "
+            '(the storage uri given is "ftp://a")'
         ),
     ),
     "model-memory-zero": (model(memory="0"), "must be greater than 0"),

@@ -38,11 +38,11 @@ def free_port() -> int:
         return port
 
 
-def listens(port: int) -> bool:
+def listens(port: int, host: str = "127.0.0.1") -> bool:
     """Tell whether a connection is accepted."""
     with socket.socket() as opened:
         opened.settimeout(0.5)
-        return opened.connect_ex(("127.0.0.1", port)) == 0
+        return opened.connect_ex((host, port)) == 0
 
 
 def until(condition: Callable[[], object], seconds: float = _SECONDS) -> None:
@@ -125,6 +125,12 @@ class Bucket:
         """Upload an object."""
         self._store().put(key, content)
 
+    def place(self, key: str, content: bytes) -> None:
+        """Have an object that is too large for one upload."""
+        path = self.process.log.parent / "data" / "models" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
     def delete(self, key: str) -> None:
         """Delete an object."""
         self._store().delete(key)
@@ -199,11 +205,13 @@ class Agent:
     folder: Path
     config: Path
     seen: Report = field(default_factory=lambda: Report("", settled=False, config="", models={}))
+    host: str = "127.0.0.1"
 
     @classmethod
     def make(cls, folder: Path, server_port: int, environ: Mapping[str, str]) -> "Agent":
         """Make it; it is not started. Without more in `environ` it reads the mounted file."""
-        port = free_port()
+        host = environ.get("SHOAL_ADMIN_HOST", "127.0.0.1")
+        port = int(environ.get("SHOAL_ADMIN_PORT", "") or free_port())
         config = folder / "configs"
         config.mkdir()
         whole = {
@@ -215,7 +223,7 @@ class Agent:
             "SHOAL_MODEL_DIR": str(folder / "models"),
             "SHOAL_STORE_DIR": str(folder / "store"),
             "SHOAL_SERVER_URL": f"http://127.0.0.1:{server_port}",
-            "SHOAL_ADMIN_HOST": "127.0.0.1",
+            "SHOAL_ADMIN_HOST": host,
             "SHOAL_ADMIN_PORT": str(port),
             "SHOAL_API_URL": "http://127.0.0.1:9",
             "SHOAL_TOKEN_DIR": str(folder / "token"),
@@ -224,12 +232,12 @@ class Agent:
         if "SHOAL_MEASURE" in environ:
             argv = [sys.executable, "-m", "shoal", "agent"]
         process = Process(argv, {**whole, **environ}, folder / "agent.log")
-        return cls(process, port, folder, config)
+        return cls(process, port, folder, config, host=host)
 
     def start(self) -> None:
         """Start it, and wait for its port."""
         self.process.start()
-        until(lambda: listens(self.port))
+        until(lambda: listens(self.port, self.host))
 
     def want_by_file(self, *models: Model) -> None:
         """Write the mounted ConfigMap."""
@@ -241,7 +249,7 @@ class Agent:
     def status(self, path: str) -> int:
         """Ask a probe."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}") as answer:
+            with urllib.request.urlopen(f"http://{self.host}:{self.port}{path}") as answer:
                 code: int = answer.status
                 return code
         except urllib.error.HTTPError as error:
@@ -249,7 +257,7 @@ class Agent:
 
     def report(self, after: str = "", wait: float = 0) -> Report:
         """Read the states."""
-        url = f"http://127.0.0.1:{self.port}/v1/states?after={after}&wait={wait}"
+        url = f"http://{self.host}:{self.port}/v1/states?after={after}&wait={wait}"
         with urllib.request.urlopen(url) as answer:
             self.seen = modelstates.decode(answer.read().decode())
         return self.seen

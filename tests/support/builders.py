@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from shoal.api import inferenceservices, settings
+from shoal.api import inferenceservices, servingruntimes, settings
+from shoal.api.inferenceservices import InferenceService
+from shoal.api.servingruntimes import Runtime
 from shoal.desired.wanted import Wanted
 from shoal.modelconfig import Model
 from shoal.modelstates import ModelState, Report, State
+from shoal.runtimes import servers
+from shoal.runtimes.servers import Server
 from shoal.settings import OperatorSettings
 
 Json = Any  # a JSON value
@@ -57,6 +61,38 @@ def inference_service(
         "metadata": metadata(name, **meta),
         "spec": {"predictor": {"containers": boxes, **(predictor or {})}},
     }
+
+
+def framework(key: str = "sklearn", spec: Body | None = None, **given: Json) -> Body:
+    """Make a service of a framework key; `predictor` among the given adds fields beside it."""
+    predictor = {key: spec or {}, **given.pop("predictor", {})}
+    body = inference_service(**given)
+    return body | {"spec": {"predictor": predictor}}
+
+
+def serving_runtime(
+    *formats: str | Body, name: str = "kserve-mlserver", namespace: str = "", **spec: Json
+) -> Body:
+    """Make a runtime of V2 that may be chosen for formats; the cluster's without a namespace."""
+    rows = [{"name": row, "autoSelect": True} if isinstance(row, str) else row for row in formats]
+    meta = metadata(name, **spec.pop("metadata", {}))
+    meta["namespace"] = namespace
+    return {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "ServingRuntime" if namespace else "ClusterServingRuntime",
+        "metadata": meta,
+        "spec": {
+            "supportedModelFormats": rows,
+            "protocolVersions": ["v2"],
+            "containers": [{"name": "kserve-container", "image": "localhost/mlserver:dev"}],
+            **spec,
+        },
+    }
+
+
+def runtime(*formats: str | Body, **given: Json) -> Runtime:
+    """Make a runtime as it is read."""
+    return servingruntimes.parse(serving_runtime(*formats, **given))
 
 
 def trained_model(
@@ -134,8 +170,17 @@ def report(**models: ModelState) -> Report:
 
 def wanted(body: Body | None = None, config: Body | None = None, **given: Json) -> Wanted:
     """Make what the children are made of; `config` is a ServingConfig's fields."""
+    service = inferenceservices.parse(body or inference_service())
     return Wanted(
-        service=inferenceservices.parse(body or inference_service()),
+        service=service,
         config=settings.ServingConfig.model_validate(config or {}),
+        server=given.pop("server", None) or server(service),
         **given,
     )
+
+
+def server(
+    service: InferenceService, *runtimes: Runtime, deployment: Body | None = None
+) -> Server:
+    """Resolve what the predictor's pods run."""
+    return servers.resolve(service, "digest", runtimes, deployment)

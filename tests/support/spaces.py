@@ -8,8 +8,10 @@ from typing import Any
 
 import yaml
 
+from support.samplers import Sampler
 from support.terminals import CHECKOUT, Body, Terminal, condition, until
 from support.traffic import Door
+from support.watchers import Access
 
 IMAGE = "localhost/custom-server:dev"
 S3_MANIFEST = CHECKOUT / "tests" / "cluster" / "manifests" / "versitygw.yaml"
@@ -93,6 +95,7 @@ class Space:
         (outbox / name).mkdir(parents=True)
         for path, content in files.items():
             data = content.read_bytes() if isinstance(content, Path) else content
+            (outbox / name / path).parent.mkdir(parents=True, exist_ok=True)
             (outbox / name / path).write_bytes(data)
         self.terminal.run(f"{UPLOAD} {self.store_url} {self.namespace} {outbox}")
         return f"s3://{self.namespace}/{name}"
@@ -143,6 +146,11 @@ class Space:
         """Make the door that users from outside take."""
         url = self.get(f"isvc/{server}")["status"]["url"]
         return Door(self.terminal.environ["SHOAL_INGRESS"], url.partition("//")[2], model)
+
+    def sample(self, values: dict[str, float], server: str = "server") -> Sampler:
+        """Make the client that catches lies; `values` are what the models of URIs answer."""
+        access = Access.read(Path(self.terminal.environ["KUBECONFIG"]))
+        return Sampler(access, (self.namespace, server), values)
 
     def through_service(self, model: str, server: str = "server") -> Door:
         """Make the door that users inside take; the host has a route to it here."""

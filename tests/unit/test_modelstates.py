@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -20,10 +21,12 @@ STATES = st.builds(
 )
 REPORTS = st.builds(
     Report,
-    cursor=st.text(),
+    cursor=st.text(min_size=1),
     settled=st.booleans(),
     config=st.text(),
     models=st.dictionaries(st.text(), STATES),
+    after=st.just(""),
+    gone=st.just(()),
 )
 WHOLE = {"cursor": "1", "settled": True, "config": "", "models": {}}
 
@@ -72,3 +75,23 @@ def test_unknown_keys_are_accepted() -> None:
 def test_what_is_no_report_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         modelstates.decode(text)
+
+
+@given(REPORTS, REPORTS)
+def test_changes_put_together_with_what_is_held_are_the_whole(held: Report, now: Report) -> None:
+    changed = {name: state for name, state in now.models.items() if held.models.get(name) != state}
+    gone = tuple(held.models.keys() - now.models.keys())
+    answer = replace(now, models=changed, after=held.cursor, gone=gone)
+
+    assert modelstates.merge(held, modelstates.decode(modelstates.encode(answer))) == now
+
+
+@given(REPORTS)
+def test_a_whole_report_replaces_what_is_held(report: Report) -> None:
+    assert modelstates.merge(None, report) is report
+
+
+@pytest.mark.parametrize("held", [None, Report("6", True, "c", {})])  # noqa: FBT003 - a row
+def test_changes_of_a_report_that_is_not_held_are_refused(held: Report | None) -> None:
+    with pytest.raises(ValueError, match="not held"):
+        modelstates.merge(held, Report("8", True, "c", {}, after="7"))  # noqa: FBT003 - a row

@@ -7,7 +7,6 @@ LEAST = {"SHOAL_NAMESPACE": "ns", "SHOAL_INFERENCE_SERVICE": "svc"}
 
 def test_two_variables_are_enough() -> None:
     settings = AgentSettings.parse(LEAST)
-    assert settings.model_config == "modelconfig-svc-0"
     assert settings.service_account == "default"
     assert (settings.model_dir, settings.store_dir) == ("/mnt/models", "/mnt/store")
     assert settings.server_url == "http://127.0.0.1:8080"

@@ -22,6 +22,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
+{{/* The image of a model server: as given, or the operator's with a suffix.
+     Takes a dict of root, image and suffix. */}}
+{{- define "shoal.serverImage" -}}
+{{- $own := .root.Values.image -}}
+{{- .image | default (printf "%s-%s:%s" $own.repository .suffix ($own.tag | default .root.Chart.AppVersion)) -}}
+{{- end -}}
+
+{{/* What no model server needs. */}}
+{{- define "shoal.serverSecurity" -}}
+allowPrivilegeEscalation: false
+privileged: false
+runAsNonRoot: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
 {{/* The binding of a ClusterRole: everywhere, or in each of the namespaces given.
      Takes a dict of root, role and namespaces. */}}
 {{- define "shoal.bind" -}}

@@ -35,7 +35,7 @@ class Api:
         namespace: str,
         token_dir: str,
         *,
-        silence_seconds: float = 100,
+        silence_seconds: float = 75,
     ) -> None:
         self._silence_seconds = silence_seconds
         self._session = session
@@ -49,7 +49,7 @@ class Api:
         Raises:
             ApiError: it is not there, may not be read, or nobody answers.
         """
-        return await self._json(f"{self._url}/{kind}/{quote(name)}", {})
+        return await self._json(f"{self._url}/{kind}/{quote(name, safe='')}", {})
 
     async def list_one(self, kind: str, name: str) -> dict[str, Any]:
         """List the objects of one name: none or one, with the version to watch from.

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 
 from shoal.modelstates import ModelState, Report, State
 
+_GONE_KEPT = 1000  # models that went and are still remembered, beside as many as there are
 Clock = Callable[[], datetime]
 
 
 class Board:
-    """Whole reports under a cursor that moves with every change."""
+    """Reports under a cursor that moves with every change."""
 
     def __init__(self, now: Clock, first_set_seconds: float) -> None:
         self.now = now
@@ -23,6 +24,8 @@ class Board:
         self._changed = asyncio.Event()
         self._config = ""
         self._models: dict[str, ModelState] = {}
+        self._last: dict[str, int] = {}  # models, also gone ones, by their last change
+        self._forgot = 0  # the last change of a model whose going is not remembered any more
         self._lasting: set[str] = set()  # failed in a way that time does not mend
         self._pending: dict[str, datetime] = {}  # what readiness waits for, and since when
         self._is_settled = False
@@ -62,13 +65,16 @@ class Board:
         (self._lasting.add if lasting else self._lasting.discard)(model)
         if state != before:
             self._models[model] = state
-            self._touch()
+            self._touch(model)
 
     def remove(self, model: str) -> None:
         """Drop a model that is gone."""
         self._lasting.discard(model)
         if self._models.pop(model, None):
-            self._touch()
+            self._touch(model)
+            if len(self._last) > 2 * len(self._models) + _GONE_KEPT:
+                self._last = {name: self._last[name] for name in self._models}
+                self._forgot = self._changes
 
     def get(self, model: str) -> ModelState | None:
         """Read one state."""
@@ -85,10 +91,21 @@ class Board:
         """Tell whether this replica may take traffic."""
         return self.is_settled() and self.is_server_up and not self._unsettled()
 
-    def report(self) -> Report:
-        """Make the whole report."""
+    def report(self, after: str = "") -> Report:
+        """Make the report of what changed since the cursor `after`: whole if that is not known."""
         settled = self.is_settled()
-        return Report(self.cursor, settled, self._config, dict(self._models))
+        since = self._number(after)
+        if since is None:
+            return Report(self.cursor, settled, self._config, dict(self._models))
+        changed = [name for name, number in self._last.items() if number > since]
+        return Report(
+            self.cursor,
+            settled,
+            self._config,
+            {name: self._models[name] for name in changed if name in self._models},
+            after,
+            tuple(name for name in changed if name not in self._models),
+        )
 
     async def wait(self, after: str, seconds: float) -> None:
         """Return when the cursor is not `after`, at the latest after `seconds`."""
@@ -98,6 +115,13 @@ class Board:
                     await self._changed.wait()
         except TimeoutError:
             return
+
+    def _number(self, cursor: str) -> int | None:
+        """Read a cursor of this life that is recent enough to tell what changed since."""
+        life, _, number = cursor.partition("-")
+        if life != self._life or not number.isdecimal():
+            return None
+        return int(number) if self._forgot <= int(number) <= self._changes else None
 
     def _unsettled(self) -> bool:
         for model in [model for model, since in self._pending.items() if self._done(model, since)]:
@@ -112,8 +136,10 @@ class Board:
             return True
         return state.attempt > 0 and self.now() - since >= self._budget
 
-    def _touch(self) -> None:
+    def _touch(self, model: str = "") -> None:
         self._changes += 1
+        if model:
+            self._last[model] = self._changes
         self._changed.set()
         self._changed = asyncio.Event()
 

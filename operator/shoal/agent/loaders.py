@@ -21,6 +21,7 @@ class Loader:
         self.loaded = ""  # the digest that the server answers with
         self.refused = ""  # the tree that the server refused last
         self.is_busy = False  # a load or unload is under way
+        self.coming = ""  # the digest that is being loaded in the place of `loaded`
         self._name = name
         self._store = store
         self._server = server
@@ -34,6 +35,7 @@ class Loader:
         """
         self._store.note(self._name, replace(record, sure=False))
         self.is_busy = True
+        self.coming = version.digest
         try:
             self._store.link(self._name, version.tree)
             await self._server.load(self._name)
@@ -43,6 +45,7 @@ class Loader:
             raise
         finally:
             self.is_busy = False
+            self.coming = ""
         old = record.loaded
         previous = old if old and old.tree != version.tree else record.previous
         self._store.note(self._name, Record(version, previous))
@@ -56,8 +59,12 @@ class Loader:
             ServerRefusedError: the server's words.
         """
         self._store.link(self._name, old.tree)
-        if in_doubt or not await self._server.is_ready(self._name):
-            await self._server.load(self._name)
+        self.is_busy = True
+        try:
+            if in_doubt or not await self._server.is_ready(self._name):
+                await self._server.load(self._name)
+        finally:
+            self.is_busy = False
         self._store.note(self._name, replace(record, sure=True))
         self.loaded = old.digest
 

@@ -10,16 +10,19 @@ from datetime import UTC, datetime
 from aiohttp import ClientSession, web
 
 from shoal.agent import admin
-from shoal.agent.accounts import Accounts
+from shoal.agent.accounts import Accounts, Identity
 from shoal.agent.apis import Api
 from shoal.agent.boards import Board
-from shoal.agent.fetches import Fetcher
+from shoal.agent.fetches import Bounds, Fetcher
+from shoal.agent.lanes import Lanes
 from shoal.agent.servers import Server
+from shoal.agent.spaces import Space
 from shoal.agent.stores import Store
 from shoal.agent.syncs import Syncs
 from shoal.agent.watches import Watch
 from shoal.agent.workers import Tools
 from shoal.settings import AgentSettings
+from shoal.storage.limits import Limits
 
 _LOG = logging.getLogger(__name__)
 _TURNS = 32
@@ -38,41 +41,50 @@ async def run(settings: AgentSettings) -> None:
         store = Store(settings.model_dir, settings.store_dir)
         await asyncio.to_thread(store.open)
         board = Board(lambda: datetime.now(UTC), settings.first_set_seconds)  # noqa: TID251 - the clock
-        api = Api(session, settings.api_url, settings.namespace, settings.token_dir)
-        syncs = _syncs(settings, api, store, server, board, session)
+        api = Api(
+            session,
+            settings.api_url,
+            settings.namespace,
+            settings.token_dir,
+            silence_seconds=settings.silence_seconds,
+        )
+        space = Space(store, settings.store_bytes)
+        bounds = Bounds(settings.fetch_concurrency, space, _limits(settings))
+        identity = Identity(settings.namespace, settings.service_account, settings.storage_secret)
+        accounts = Accounts(api, identity, settings.environ)
+        fetcher = Fetcher(store, accounts, session, bounds)
+        syncs = _syncs(settings, store, server, board, fetcher)
         stack.push_async_callback(syncs.stop)
         await _serve(stack, settings, board)
-        watch = Watch(api, settings.model_config, settings.config_dir, syncs.apply)
-        await _until(stopped, watch, syncs)
+        watch = Watch(api, settings.inference_service, settings.config_dir, syncs.apply)
+        await _until(stopped, watch, syncs, space)
     _LOG.info("stopped")
 
 
 def _syncs(
-    settings: AgentSettings,
-    api: Api,
-    store: Store,
-    server: Server,
-    board: Board,
-    session: ClientSession,
+    settings: AgentSettings, store: Store, server: Server, board: Board, fetcher: Fetcher
 ) -> Syncs:
-    accounts = Accounts(
-        api,
-        settings.namespace,
-        settings.service_account,
-        settings.storage_secret,
-        settings.environ,
-    )
     tools = Tools(
         store=store,
         server=server,
-        fetcher=Fetcher(store, accounts, session, settings.fetch_concurrency),
+        fetcher=fetcher,
         board=board,
         turns=asyncio.Semaphore(_TURNS),
-        load_slots=asyncio.Semaphore(settings.load_concurrency),
+        lanes=Lanes(settings.load_concurrency, settings.load_patience_seconds),
         server_up=asyncio.Event(),
         draw=random.random,
     )
     return Syncs(tools, settings.server_check_seconds)
+
+
+def _limits(settings: AgentSettings) -> Limits:
+    return Limits(
+        files=settings.fetch_max_files,
+        size=settings.fetch_max_bytes,
+        ratio=settings.archive_ratio,
+        stall_seconds=settings.fetch_stall_seconds,
+        seconds=settings.fetch_seconds,
+    )
 
 
 async def _serve(stack: contextlib.AsyncExitStack, settings: AgentSettings, board: Board) -> None:
@@ -83,13 +95,13 @@ async def _serve(stack: contextlib.AsyncExitStack, settings: AgentSettings, boar
     _LOG.info("agent of %s/%s", settings.namespace, settings.inference_service)
 
 
-async def _until(stopped: asyncio.Event, watch: Watch, syncs: Syncs) -> None:
+async def _until(stopped: asyncio.Event, watch: Watch, syncs: Syncs, space: Space) -> None:
     """Run everything until `stopped`; the end of any part is a bug and ends the process."""
     async with asyncio.TaskGroup() as group:
         parts = [
             group.create_task(watch.run()),
             group.create_task(syncs.watch_server()),
-            group.create_task(syncs.sweep()),
+            group.create_task(space.watch()),
         ]
         await stopped.wait()
         for part in parts:

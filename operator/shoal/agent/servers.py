@@ -1,7 +1,8 @@
 """The model server of this pod, through V2 endpoints: load, unload, ask. Callers: workers, syncs.
 
 Every request has a connection of its own, so that a refused connection (the server is not
-there) is never mistaken for a broken one (the server died of this request).
+there) is never mistaken for a broken one (the server died of this request). One more is held
+open, as `line`: its end tells of the server's.
 """
 
 import asyncio
@@ -19,7 +20,9 @@ from aiohttp import (
     TCPConnector,
 )
 
-_READY_SECONDS = 3.0
+from shoal.agent.lines import Line
+
+_READY_SECONDS = 10.0  # some servers answer nobody while they load
 _UNLOAD_SECONDS = 30.0
 _CONFIRM_SECONDS = 10.0
 _CONFIRM_STEP = 0.05
@@ -57,9 +60,11 @@ class Server:
         self._host = parts.hostname or "127.0.0.1"
         self._port = parts.port or 80
         self._session = ClientSession(connector=TCPConnector(force_close=True, limit=32))
+        self.line = Line(self._host, self._port)
 
     async def close(self) -> None:
         """Close what is open."""
+        self.line.drop()
         await self._session.close()
 
     async def is_listening(self) -> bool:
@@ -72,13 +77,13 @@ class Server:
         writer.close()
         return True
 
-    async def is_ready(self, model: str) -> bool:
+    async def is_ready(self, model: str, seconds: float = _READY_SECONDS) -> bool:
         """Ask for one model.
 
         Raises:
-            ServerDownError: no answer.
+            ServerDownError: no answer within so many seconds.
         """
-        timeout = ClientTimeout(total=_READY_SECONDS)
+        timeout = ClientTimeout(total=seconds)
         try:
             answer = await self._ask("GET", f"/v2/models/{quote(model, safe='')}/ready", timeout)
         except (ClientError, OSError) as error:

@@ -1,4 +1,13 @@
-"""All models of one replica: wishes handed to workers, the server watched, rubbish swept.
+"""All models of one replica: wishes handed to workers, the server watched.
+
+```
+ the server      refuses or ends connections     down: nothing is loaded, until it answers
+                 is silent, and no load is on    down, after _SILENCE_SECONDS
+                 is silent while it loads        as it was (some answer nobody meanwhile); after
+                                                 _LOADING_SECONDS mute: nothing is called loaded,
+                                                 but the pod keeps its place in the Service
+                 answers                         its models are asked for, some at a time
+```
 
 Callers: processes (a new set of models comes in through `apply`).
 """
@@ -6,7 +15,8 @@ Callers: processes (a new set of models comes in through `apply`).
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from enum import Enum
 
 from shoal.agent import metrics
 from shoal.agent.servers import ServerDownError
@@ -17,8 +27,17 @@ from shoal.modelstates import State
 _LOG = logging.getLogger(__name__)
 _SAMPLE = 8
 _DOWN_CHECK_SECONDS = 0.2
-_SWEEP_SECONDS = 0.5
 _ASK_AT_ONCE = 16
+# A server whose process hangs is looked at every second and gets so long for one answer out of
+# the sample: it is called down after three seconds at most. A busy one answers one of eight.
+_SILENCE_SECONDS = 2.0
+_LOADING_SECONDS = 30.0  # so long may a load keep a server from answering others
+
+
+class _Seen(Enum):
+    ANSWERS = "answers"
+    MUTE = "mute"
+    DOWN = "down"
 
 
 class Syncs:
@@ -29,7 +48,8 @@ class Syncs:
         self._check_seconds = check_seconds
         self._workers: dict[str, Worker] = {}
         self._next_sample = 0
-        self._sweep_due = asyncio.Event()
+        self._seen = _Seen.DOWN
+        self._answered = 0.0  # when the server last gave any answer, by the loop's clock
 
     def apply(self, models: tuple[Model, ...], config: str) -> None:
         """Take a whole new set of wishes."""
@@ -42,9 +62,6 @@ class Syncs:
         _LOG.debug("%d models are wanted", len(wanted))
 
     def _on_idle(self, worker: Worker) -> None:
-        if worker.has_rubbish:
-            worker.has_rubbish = False
-            self._sweep_due.set()
         asyncio.get_running_loop().call_soon(self._drop, worker)
 
     def _drop(self, worker: Worker) -> None:
@@ -52,29 +69,17 @@ class Syncs:
             del self._workers[worker.name]
 
     async def watch_server(self) -> None:
-        """Look at the model server until cancelled."""
+        """Look at the model server until cancelled: now and then, and at once when it ends."""
         while True:
             try:
                 await self._check_server()
             except Exception:  # noqa: BLE001 - one bad look must not end the looking
                 _LOG.exception("cannot look at the model server")
             self._count()
-            is_up = self._tools.server_up.is_set()
-            await asyncio.sleep(self._check_seconds if is_up else _DOWN_CHECK_SECONDS)
-
-    async def sweep(self) -> None:
-        """Remove bytes that nobody needs, until cancelled."""
-        store = self._tools.store
-        while True:
-            await self._sweep_due.wait()
-            await asyncio.sleep(_SWEEP_SECONDS)
-            self._sweep_due.clear()
-            needed = {worker.holding for worker in self._workers.values()}
-            try:
-                for rubbish in store.sweep(needed):
-                    await asyncio.to_thread(store.discard, rubbish)
-            except OSError:
-                _LOG.exception("cannot sweep the store")
+            if self._seen is _Seen.DOWN:
+                await asyncio.sleep(_DOWN_CHECK_SECONDS)
+            else:
+                await self._tools.server.line.wait(self._check_seconds)
 
     async def stop(self) -> None:
         """Stop every worker."""
@@ -82,53 +87,87 @@ class Syncs:
             await worker.stop()
 
     async def _check_server(self) -> None:
-        was_up = self._tools.server_up.is_set()
-        is_up = await self._tools.server.is_listening()
-        if is_up:
-            is_up = await self._check_models()
+        was, self._seen = self._seen, await self._look()
+        is_up = self._seen is not _Seen.DOWN
         self._tools.board.is_server_up = is_up
         metrics.SERVER_UP.set(is_up)
-        if is_up and not was_up:
+        if self._seen is was:
+            return
+        if self._seen is _Seen.ANSWERS:
             _LOG.info("the model server answers")
             self._tools.server_up.set()
             self._poke(self._workers.values())
-        elif was_up and not is_up:
-            _LOG.warning("the model server does not answer")
+            return
+        _LOG.warning("the model server does not answer")
+        lost = self._loaded()
+        if not is_up:
+            self._tools.server.line.drop()
             self._tools.server_up.clear()
-            self._lose(self._loaded(), "the model server does not answer")
+            self._tools.board.await_models(worker.name for worker in lost)
+        self._lose(lost, "the model server does not answer")
+
+    async def _look(self) -> _Seen:
+        now = asyncio.get_running_loop().time()
+        was_loading = self._is_loading()
+        if not await self._tools.server.is_listening():
+            return _Seen.DOWN
+        if await self._check_models():
+            self._answered = now
+            return _Seen.ANSWERS
+        if not (was_loading or self._is_loading()):
+            return _Seen.DOWN
+        # Some servers answer nobody while they load; a load has a time limit of its own.
+        is_patient = now - self._answered < _LOADING_SECONDS
+        return _Seen.MUTE if self._seen is _Seen.ANSWERS and not is_patient else self._seen
 
     async def _check_models(self) -> bool:
-        """Ask for some of the loaded models, in turn; if one is lost, for all of them."""
+        """Ask for some of the loaded models, in turn; if one is lost, for all of them.
+
+        Returns:
+            Whether there was any answer, or nothing to ask for.
+        """
         loaded = self._loaded()
         start = self._next_sample % len(loaded) if loaded else 0
         sample = (loaded[start:] + loaded[:start])[:_SAMPLE]
         self._next_sample = start + _SAMPLE
-        try:
-            if await self._lost(sample):
-                lost = await self._lost(self._loaded())
-                self._lose(lost, "the model server lost it; it is loaded again")
-                self._poke(lost)
-        except ServerDownError:
-            # Some servers answer nobody while they load; a load has a time limit of its own.
-            return any(worker.is_busy for worker in self._workers.values())
-        return True
+        asked = sample or list(self._workers.values())[:1]
+        # A server that has one connection at a time would answer if it were not for the line.
+        shun = self._tools.server.line.shun
+        shunning = asyncio.get_running_loop().call_later(_SILENCE_SECONDS / 2, shun)
+        answers = await self._ask(asked)
+        shunning.cancel()
+        if False in answers and sample:
+            answers = await self._ask(loaded)
+            lost = [
+                worker
+                for worker, answer in zip(loaded, answers, strict=True)
+                if answer is False and worker.loaded and not worker.is_busy
+            ]
+            self._tools.board.await_models(worker.name for worker in lost)
+            self._lose(lost, "the model server lost it; it is loaded again")
+            self._poke(lost)
+        return not asked or any(answer is not None for answer in answers)
 
-    async def _lost(self, workers: list[Worker]) -> list[Worker]:
+    async def _ask(self, workers: Sequence[Worker]) -> list[bool | None]:
+        """Ask whether each model is ready; None where there was no answer."""
         slots = asyncio.Semaphore(_ASK_AT_ONCE)
 
-        async def is_lost(worker: Worker) -> bool:
+        async def is_ready(worker: Worker) -> bool | None:
             async with slots:
-                is_ready = await self._tools.server.is_ready(worker.name)
-            return not is_ready and not worker.is_busy and bool(worker.loaded)
+                try:
+                    return await self._tools.server.is_ready(worker.name, _SILENCE_SECONDS)
+                except ServerDownError:
+                    return None
 
-        answers = await asyncio.gather(*(is_lost(worker) for worker in workers))
-        return [worker for worker, lost in zip(workers, answers, strict=True) if lost]
+        return await asyncio.gather(*map(is_ready, workers))
+
+    def _is_loading(self) -> bool:
+        return any(worker.is_busy for worker in self._workers.values())
 
     def _loaded(self) -> list[Worker]:
         return [each for each in self._workers.values() if each.loaded and not each.is_busy]
 
     def _lose(self, workers: list[Worker], message: str) -> None:
-        self._tools.board.await_models(worker.name for worker in workers)
         for worker in workers:
             worker.lose(message)
 

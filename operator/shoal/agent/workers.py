@@ -22,6 +22,7 @@ from datetime import timedelta
 from shoal.agent import boards, metrics, plans, retries
 from shoal.agent.boards import Board
 from shoal.agent.fetches import Fetcher
+from shoal.agent.lanes import Lanes
 from shoal.agent.loaders import Loader
 from shoal.agent.plans import Held, Record, Step, Version
 from shoal.agent.servers import Server, ServerDownError, ServerRefusedError
@@ -33,10 +34,6 @@ from shoal.storage.failures import FetchError, Kind
 
 _LOG = logging.getLogger(__name__)
 _SERVER_SECONDS = 0.2
-# While an old version answers, bytes that were refused this often are rarely offered again:
-# some servers drop the old model when a load fails.
-_PATIENT_AFTER = 3
-_OFFER_EVERY = 10
 
 
 class _SupersededError(Exception):
@@ -52,7 +49,7 @@ class Tools:
     fetcher: Fetcher
     board: Board
     turns: asyncio.Semaphore  # bounds the passes under way, and so the memory of a burst
-    load_slots: asyncio.Semaphore
+    lanes: Lanes
     server_up: asyncio.Event
     draw: Callable[[], float]
 
@@ -63,8 +60,6 @@ class Worker:
     def __init__(self, name: str, tools: Tools, on_idle: Callable[["Worker"], None]) -> None:
         self.name = name
         self.wanted: Model | None = None
-        self.holding = ""  # a tree that nothing on disk refers to yet
-        self.has_rubbish = False  # bytes may be held that nobody needs any more
         self._tools = tools
         self._on_idle = on_idle
         self._loader = Loader(name, tools.store, tools.server)
@@ -72,6 +67,7 @@ class Worker:
         self._task: asyncio.Task[None] | None = None
         self._attempt = 0
         self._failure: FetchError | None = None
+        self._is_slow = False  # its last load took long, and failed
 
     @property
     def loaded(self) -> str:
@@ -90,14 +86,18 @@ class Worker:
         return self.wanted is None and idle and self._tools.board.get(self.name) is None
 
     def want(self, model: Model | None) -> None:
-        """Take a new wish; the same one changes nothing."""
-        before = self.wanted.digest if self.wanted else ""
+        """Take a new wish; the same one changes nothing, another Secret only what has failed."""
+        before = self.wanted
         self.wanted = model
-        if model is None or model.digest != before:
+        if model is None or before is None or model.digest != before.digest:
             self._attempt = 0
+            self._is_slow = False
             self._loader.refused = ""
             if model is not None:
-                self._show(State.PENDING, Reason.PENDING, "waiting for its turn")
+                self._show(State.PENDING, Reason.PENDING, self._turn())
+            self.poke()
+        elif model.storage_secret != before.storage_secret and self.loaded != model.digest:
+            self._attempt = 0
             self.poke()
 
     def poke(self) -> None:
@@ -153,15 +153,14 @@ class Worker:
         if wanted is None:
             if step is Step.UNLOAD:
                 await self._unload(held)
-            self.has_rubbish = True
-            self.holding = ""
+            self._tools.store.unpin(self.name)
             self._tools.board.remove(self.name)
             return True
         if step is Step.WAIT:
             raise ServerDownError("the model server does not answer")
         if step is Step.KEEP:
             self._attempt = 0
-            self.holding = ""
+            self._tools.store.unpin(self.name)
             self._show(State.LOADED, Reason.LOADED, "")
             return True
         tree = await self._tree(step, wanted, held)
@@ -191,6 +190,8 @@ class Worker:
             tree = plans.fallback(wanted, held)
             if error.kind is not Kind.TRANSIENT or not tree:
                 raise
+            if not self._tools.store.pin(self.name, tree):
+                raise  # it went for room, meanwhile
             _LOG.warning("using the bytes held of model %s: %s", self.name, error.message)
             return tree
 
@@ -200,11 +201,16 @@ class Worker:
         def on_start() -> None:
             self._show(State.DOWNLOADING, Reason.DOWNLOADING, "")
 
-        def hold(tree: str) -> None:
-            self.has_rubbish |= bool(self.holding)
-            self.holding = tree
+        def pin(tree: str) -> None:
+            self._tools.store.pin(self.name, tree)
 
-        fetch = asyncio.ensure_future(self._tools.fetcher.fetch(wanted, on_start, hold))
+        again = self._failure if self._attempt else None
+        is_again = again is not None and again.kind is Kind.TRANSIENT
+        if again and is_again and not self._tools.fetcher.has_room_again:
+            raise again
+        fetch = asyncio.ensure_future(
+            self._tools.fetcher.fetch(wanted, on_start, pin, again=is_again)
+        )
         try:
             while not fetch.done():
                 wake = asyncio.ensure_future(self._wake.wait())
@@ -213,6 +219,7 @@ class Worker:
                 if not fetch.done():
                     self._wake.clear()
                     self._check_wish(wanted)
+                    self._check_secret(wanted)
             return fetch.result()
         finally:
             if not fetch.done():
@@ -224,6 +231,10 @@ class Worker:
         if self.wanted is None or self.wanted.digest != wanted.digest:
             raise _SupersededError
 
+    def _check_secret(self, wanted: Model) -> None:
+        if self.wanted and self.wanted.storage_secret != wanted.storage_secret:
+            raise _SupersededError
+
     async def _load(self, wanted: Model, held: Held, tree: str) -> None:
         record = held.record or Record()
         old = record.loaded
@@ -231,21 +242,33 @@ class Worker:
         if plans.serves(held) and old and old.tree == tree:
             # The same bytes under another address: the server has them already.
             self._tools.store.note(self.name, Record(version, record.previous))
+            _LOG.info(
+                "model %s: the bytes that are served are wanted still; nothing is loaded again",
+                self.name,
+                extra={"model": self.name},
+            )
             return
         self._spare(held, tree)
         self._need_server()
-        async with self._tools.load_slots:
+        async with self._tools.lanes.load(aside=self._is_slow) as place:
             self._check_wish(wanted)
             self._show(State.LOADING, Reason.LOADING, "")
-            await self._loader.switch(record, version)
-        self.has_rubbish |= old is not None
+            try:
+                await self._loader.switch(record, version)
+            except ServerRefusedError:
+                self._is_slow = place.is_aside
+                raise
         metrics.LOADS.inc()
         _LOG.info("loaded model %s", self.name, extra={"model": self.name})
 
     def _spare(self, held: Held, tree: str) -> None:
-        """Do not offer refused bytes again and again while an old version answers."""
-        may_offer = self._attempt < _PATIENT_AFTER or self._attempt % _OFFER_EVERY == 0
-        if self._failure and tree == self._loader.refused and plans.serves(held) and not may_offer:
+        """Do not offer refused bytes again and again while an old version answers.
+
+        Nor those that hang, while others that hang are at it.
+        """
+        is_refused = tree == self._loader.refused and plans.serves(held)
+        must_wait = self._is_slow and not self._tools.lanes.has_room_aside
+        if self._failure and (must_wait or (is_refused and not retries.may_offer(self._attempt))):
             raise self._failure
 
     async def _unload(self, held: Held) -> None:
@@ -255,7 +278,7 @@ class Worker:
             store.note(self.name, Record(sure=False))  # still known when its link has gone
         try:
             self._need_server()
-            async with self._tools.load_slots:
+            async with self._tools.lanes.unloads:
                 if self.wanted is not None:
                     raise _SupersededError
                 await self._loader.unload()
@@ -291,7 +314,7 @@ class Worker:
 
     async def _fail(self, error: Exception) -> None:
         failing = self.wanted
-        failure = _failure(error)
+        failure = retries.failure(error)
         self._attempt += 1
         metrics.FAILURES.labels(failure.reason.value).inc()
         self._log_failure(failure, error)
@@ -320,7 +343,7 @@ class Worker:
         if old.digest == failing.digest:
             return
         try:
-            async with self._tools.load_slots:
+            async with self._tools.lanes.load():
                 if held.record and not plans.serves(held):
                     doubt = not held.record.sure or held.link != old.tree
                     await self._loader.restore(held.record, old, in_doubt=doubt)
@@ -350,12 +373,22 @@ class Worker:
     def _is_lasting(self) -> bool:
         return bool(self._attempt and self._failure and self._failure.kind is Kind.PERMANENT)
 
+    def _turn(self) -> str:
+        if self._loader.coming:
+            return "waiting until the server is done with the version before"
+        return "waiting for its turn"
+
+    def _claim(self) -> str:
+        """Tell what the server answers with, and not that it is what is wanted on its way out."""
+        is_going = self.wanted is not None and self.loaded == self.wanted.digest
+        return self._loader.coming if is_going and self._loader.coming else self.loaded
+
     def _show(self, state: State, reason: Reason, message: str, next_try: str = "") -> None:
         now = boards.rfc3339(self._tools.board.now())
         shown = ModelState(
             state=state,
             wanted=self.wanted.digest if self.wanted else "",
-            loaded=self.loaded,
+            loaded=self._claim(),
             reason=reason.value,
             message=message,
             attempt=self._attempt,
@@ -363,14 +396,3 @@ class Worker:
             next_try=next_try,
         )
         self._tools.board.set(self.name, shown, lasting=self._is_lasting())
-
-
-def _failure(error: Exception) -> FetchError:
-    if isinstance(error, FetchError):
-        return error
-    if isinstance(error, ServerRefusedError):
-        return FetchError(Kind.UNKNOWN, Reason.MODEL_LOAD_FAILED, error.message)
-    if isinstance(error, FileExistsError):
-        return FetchError(Kind.PERMANENT, Reason.DOWNLOAD_FAILED, str(error))
-    message = f"{type(error).__name__}: {error}"
-    return FetchError(Kind.UNKNOWN, Reason.DOWNLOAD_FAILED, message)

@@ -11,9 +11,10 @@ from shoal.api import isvcrules, podspecs
 from shoal.api.components import ModelStorageSpec, PodComponent, StringMap
 from shoal.api.fields import Fields, Int32, invalid, rules, validate
 from shoal.api.meta import Metadata
-from shoal.api.predictors import Predictor
+from shoal.api.predictors import ModelSpec, Predictor, PredictorExtensionSpec
 
 AUTOSCALER_CLASSES: Final = ("hpa", "external", "keda", "none")
+_ONE_MODEL: Final = "huggingface"  # never a host of many (contract §5.1)
 
 
 class Transformer(PodComponent):
@@ -199,11 +200,9 @@ def _check_replicas(predictor: Predictor) -> None:
 
 
 def _unsupported_predictor(predictor: Predictor) -> list[str]:
-    found = [
-        f"spec.predictor.{name}: not served by this version, "
-        "remove it and describe the server under spec.predictor.containers"
-        for name in predictor.framework_specs()
-    ]
+    found = []
+    for name, spec in predictor.framework_specs().items():
+        found += _unsupported_framework(f"spec.predictor.{name}", name, spec)
     if predictor.storage_uris:
         found.append(
             "spec.predictor.storageUris: not fetched by this version, "
@@ -217,6 +216,25 @@ def _unsupported_predictor(predictor: Predictor) -> list[str]:
         for container, variable in predictor.environment()
         if variable.get("name") == "STORAGE_URI"
     ]
+    return found
+
+
+def _unsupported_framework(path: str, key: str, spec: PredictorExtensionSpec) -> list[str]:
+    """Name what only a server of a single model has; a host's models are TrainedModels."""
+    instead = "remove it and name each model in a TrainedModel"
+    found = [
+        f"{path}.{field}: not fetched by this version, {instead}"
+        for field, value in (("storageUri", spec.storage_uri), ("storage", spec.storage))
+        if value
+    ]
+    if spec.confidential:
+        found.append(f"{path}.confidential: not served by this version, remove it")
+    given = spec.model_format if isinstance(spec, ModelSpec) else None
+    if _ONE_MODEL in (key, given.name if given else ""):
+        found.append(
+            f"{path}: a {_ONE_MODEL} server loads one model at its start, which this version "
+            "does not serve; describe the server under spec.predictor.containers"
+        )
     return found
 
 

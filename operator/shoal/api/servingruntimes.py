@@ -1,13 +1,29 @@
 """ServingRuntime and ClusterServingRuntime (contract §1.5, §6.3): how a model format is served."""
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
+from shoal import names
 from shoal.api import podspecs
 from shoal.api.components import Parallelism
-from shoal.api.fields import Fields, Int32, Int64, Raw, Rule, rules
+from shoal.api.fields import Fields, Int32, Int64, Raw, Rule, rules, validate
+from shoal.api.meta import Metadata
 
+KIND: Final = "ServingRuntime"
+CLUSTER_KIND: Final = "ClusterServingRuntime"
+_KNOWN: Final = frozenset(
+    {
+        "kserve-mlserver",
+        "kserve-torchserve",
+        "kserve-tritonserver",
+        "kserve-tensorflow-serving",
+        "kserve-huggingfaceserver",
+        "kserve-vllmserver",
+    }
+)
 _ONE_WORKER: Final = Rule("self.containers.size() <= 1", "only one worker container is allowed")
 _SAME_PRIORITY: Final = Rule(
     "(has(self.disabled) && self.disabled) || !has(self.supportedModelFormats)"
@@ -75,6 +91,17 @@ class RuntimePodSpec(Fields):
     annotations: dict[str, str] | None = None
     """Annotations of the pods."""
 
+    @property
+    def pod(self) -> Raw:
+        """Every field of the core/v1 PodSpec, raw, as it was written."""
+        extra = self.model_extra or {}
+        return {key: extra[key] for key in extra if key in podspecs.POD_FIELDS}
+
+    @property
+    def containers(self) -> list[Raw]:
+        """The containers, raw."""
+        return list(self.pod.get("containers") or [])
+
 
 class WorkerSpec(RuntimePodSpec, Parallelism):
     """The further pods of a server that spans several nodes."""
@@ -140,6 +167,48 @@ class Spec(RuntimePodSpec):
 
     built_in_adapter: BuiltInAdapter | None = None
     """Of ModelMesh; without effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A stored ServingRuntime or ClusterServingRuntime; `kind` tells which."""
+
+    kind: str
+    metadata: Metadata
+    spec: Spec
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.metadata.name
+
+    @property
+    def title(self) -> str:
+        """Its kind and name, for messages."""
+        return f"{self.kind} {self.name}"
+
+    @property
+    def is_clusters(self) -> bool:
+        """Whether it serves all namespaces."""
+        return self.kind == CLUSTER_KIND
+
+    @property
+    def server_type(self) -> str:
+        """What kind of server it runs: by its annotation, else by upstream's names (§3.4)."""
+        given = self.metadata.annotations.get(names.SERVER_TYPE_ANNOTATION)
+        return given or (self.name.removeprefix("kserve-") if self.name in _KNOWN else "")
+
+
+def parse(body: Mapping[str, Any]) -> Runtime:
+    """Read a stored ServingRuntime or ClusterServingRuntime.
+
+    Raises:
+        StalledError: a field is missing or wrong, with its path.
+    """
+    metadata = Metadata.parse(body)
+    kind = str(body["kind"])
+    spec = validate(Spec, body.get("spec") or {}, at=f"{kind} {metadata.name}: spec")
+    return Runtime(kind, metadata, spec)
 
 
 class Root(Fields):

@@ -33,6 +33,7 @@ DISALLOWED_ANNOTATIONS: Final = (
 DISALLOWED_LABELS: Final = ("networking.knative.dev/visibility",)
 
 _LEGACY_MODES: Final = {"RawDeployment": STANDARD, "Serverless": "Knative"}
+Positive = Annotated[int, Field(gt=0)]
 _Part = TypeVar("_Part", bound="Part")
 
 
@@ -137,6 +138,15 @@ class SidecarConfig(Part):
 
 class AgentConfig(SidecarConfig):
     """The agent (key `agent`)."""
+
+    store_limit: Amount = "0"
+    """Bytes of models in one pod; 0 leaves the bound to the node's disk."""
+    fetch_concurrency: Positive = 4
+    fetch_max_files: Positive = 100_000
+    fetch_max_size: Amount = "1Ti"
+    fetch_stall_seconds: Positive = 60
+    fetch_seconds: Positive = 21_600
+    archive_ratio: Positive = 100
 
 
 class StorageInitializerConfig(SidecarConfig):

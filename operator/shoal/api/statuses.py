@@ -293,8 +293,21 @@ class LoadFailure(Fields):
     """The replica on which it failed."""
 
 
+class ServiceReference(Fields):
+    """One InferenceService, and no later one of its name."""
+
+    name: str | None = None
+    """Its name."""
+
+    uid: str | None = None
+    """Its uid."""
+
+
 class TrainedModelStatus(Status):
     """What was observed."""
+
+    inference_service: ServiceReference | None = None
+    """The InferenceService that serves the model, and with which it goes."""
 
     url: str | None = None
     """Where the model answers from outside."""

@@ -7,16 +7,22 @@ from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict
 
+from shoal import modelconfig, names
 from shoal.api import quantities
 from shoal.api.fields import NAME_PATTERN, Fields, Quantity, Rule, invalid, rules, validate
 from shoal.api.meta import Metadata
+from shoal.errors import StalledError
+from shoal.reasons import Reason
 
-SCHEMES: Final = ("s3://", "gs://", "https://", "http://")
+# Upstream's four first, in its order (contract §6.4), then what its agent cannot fetch.
+SCHEMES: Final = ("s3://", "gs://", "https://", "http://", "az://", "hf://", "pvc://")
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]+")
 _NAME_MESSAGE: Final = (
     "a Trained Model name must consist of alphanumeric characters, '_', or '-'. "
     '(e.g. "my-Name" or "abc_123", regex used for validation is \'^[a-zA-Z0-9_-]+$\')'
 )
+_SURELY_SMALL: Final = modelconfig.LARGEST_MODEL // 16  # JSON within JSON: 12 bytes a character
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _SCHEME_MESSAGE: Final = (
     f"The storage uri must start with one of the prefixes: {', '.join(SCHEMES)}."
 )
@@ -26,7 +32,8 @@ _SCHEME_MESSAGE: Final = (
 class TrainedModel:
     """One model, and the InferenceService (same namespace) whose servers load it.
 
-    `memory` is in canonical spelling.
+    `memory` is in canonical spelling; `refreshed` is the refresh that was served last, by the
+    status: it goes on to count when its annotation is removed, so that removing it does nothing.
     """
 
     metadata: Metadata
@@ -34,6 +41,21 @@ class TrainedModel:
     storage_uri: str
     framework: str
     memory: str
+    refreshed: str = ""
+
+    @property
+    def entry(self) -> modelconfig.Model:
+        """The model as its servers' agents are told of it, with what its annotations ask for."""
+        annotations = self.metadata.annotations
+        return modelconfig.Model(
+            name=self.metadata.name,
+            storage_uri=self.storage_uri,
+            framework=self.framework,
+            memory=self.memory,
+            refresh=annotations.get(names.REFRESH_ANNOTATION, "") or self.refreshed,
+            artifact_digest=annotations.get(names.ARTIFACT_DIGEST_ANNOTATION, ""),
+            storage_secret=annotations.get(names.STORAGE_SECRET_ANNOTATION, ""),
+        )
 
 
 def parse(body: Mapping[str, Any]) -> TrainedModel:
@@ -52,15 +74,46 @@ def parse(body: Mapping[str, Any]) -> TrainedModel:
             "spec.model.storageUri",
             f'{_SCHEME_MESSAGE} (the storage uri given is "{model.storage_uri}")',
         )
+    digest = metadata.annotations.get(names.ARTIFACT_DIGEST_ANNOTATION, "")
+    if digest and not _DIGEST.fullmatch(digest):
+        path = f"metadata.annotations[{names.ARTIFACT_DIGEST_ANNOTATION}]"
+        raise invalid(path, f"must be 'sha256:' and 64 lower-case hex digits, not {digest!r}")
     if quantities.parse(model.memory) <= 0:
         raise invalid("spec.model.memory", "must be greater than 0")
-    return TrainedModel(
+    made = TrainedModel(
         metadata=metadata,
         inference_service=spec.inference_service,
         storage_uri=model.storage_uri,
         framework=model.framework,
         memory=quantities.canonical(model.memory),
+        refreshed=_refreshed(body.get("status") or {}),
     )
+    _refuse_big(made.entry)
+    return made
+
+
+def _refuse_big(entry: modelconfig.Model) -> None:
+    """Refuse what would not leave room for others in the list of models."""
+    texts = {
+        "spec.model.storageUri": entry.storage_uri,
+        "spec.model.framework": entry.framework,
+        f"metadata.annotations[{names.REFRESH_ANNOTATION}]": entry.refresh,
+        f"metadata.annotations[{names.STORAGE_SECRET_ANNOTATION}]": entry.storage_secret,
+    }
+    if sum(map(len, texts.values())) < _SURELY_SMALL:
+        return
+    size = modelconfig.size(modelconfig.row(entry))
+    if size > modelconfig.LARGEST_MODEL:
+        path = max(texts, key=lambda path: len(texts[path]))
+        raise StalledError(
+            Reason.MODEL_TOO_BIG,
+            f"{path}: too long: the model would take {size} bytes in its server's list of models,"
+            f" where one may take {modelconfig.LARGEST_MODEL}; shorten it",
+        )
+
+
+def _refreshed(status: Mapping[str, Any]) -> str:
+    return str((status.get("annotations") or {}).get(names.REFRESH_ANNOTATION, ""))
 
 
 class Model(Fields):
@@ -75,7 +128,8 @@ class Model(Fields):
             """(the storage uri given is "' + self + '")'""",
         ),
     ]
-    """Where the model's files are: s3://, gs://, https:// or http://.
+    """Where the model's files are: s3://, gs://, az://, hf://, pvc://, https:// or http://;
+    https://ACCOUNT.blob.core.windows.net/CONTAINER/PATH is Azure Blob Storage.
     A change is loaded beside the version that serves, and replaces it once it is in."""
 
     framework: str

@@ -1,8 +1,9 @@
 """Follows the agents of all pods: what each said last, or that it gives no answer.
 
-One task a pod keeps a long poll open, so that a change is known as soon as it happens and a
-settled cluster costs one small request per pod and ten seconds. The reconcile tells which
-pods there are and reads what they said.
+One task a pod keeps a long poll open, so that a change is known as soon as it happens. While
+nothing changes the agent sends a blank line each second: one that hangs, or that a network
+policy cuts off, is as silent as a dead one, and is known to be so within _SILENCE_SECONDS. The
+reconcile tells which pods there are and reads what they said.
 """
 
 import asyncio
@@ -18,9 +19,12 @@ from shoal.cluster.store import Key
 from shoal.modelstates import Report
 
 _log: Final = logging.getLogger(__name__)
-_WAIT_SECONDS: Final = 10
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=_WAIT_SECONDS + 3, sock_connect=2)
-_RETRY_SECONDS: Final = 0.5
+_WAIT_SECONDS: Final = 30
+_CONNECT_SECONDS: Final = 2.0
+_SILENCE_SECONDS: Final = 4.0  # of an agent that sends signs of life, or owes an answer at once
+# A connection may break and the agent be well; a second failure at once after it says more.
+_RETRY_SECONDS: Final = 0.1
+_LONGEST_RETRY_SECONDS: Final = 3.0
 
 
 class AgentFollower:
@@ -35,6 +39,7 @@ class AgentFollower:
         self._tasks: dict[tuple[Key, str, str], asyncio.Task[None]] = {}
         self._reports: dict[str, Report] = {}
         self._silent: set[str] = set()
+        self._beating: set[str] = set()  # agents that send signs of life
 
     def report(self, pod_uid: str) -> Report | None:
         """Return the agent's last report; None while it gives no answer."""
@@ -51,6 +56,7 @@ class AgentFollower:
             self._tasks.pop(gone).cancel()
             self._reports.pop(gone[1], None)
             self._silent.discard(gone[1])
+            self._beating.discard(gone[1])
         for new in wanted - self._tasks.keys():
             self._tasks[new] = asyncio.create_task(self._poll(*new), name=f"agent {new[2]}")
         self._count()
@@ -64,7 +70,7 @@ class AgentFollower:
             await self._session.close()
 
     async def _poll(self, service: Key, uid: str, address: str) -> None:
-        """Ask one agent for ever; two failures in a row mean that it gives no answer."""
+        """Ask one agent for ever; silence, or two failures in a row, is no answer."""
         failures = 0
         while True:
             try:
@@ -73,25 +79,34 @@ class AgentFollower:
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 failures += 1
                 _log.debug("agent at %s: %s", address, error)
-                if failures > 1 and uid not in self._silent:
-                    self._silent.add(uid)
-                    self._reports.pop(uid, None)
-                    self._count()
-                    self._on_change(service)
-                await asyncio.sleep(min(_RETRY_SECONDS * failures, 5))
+                if failures > 1 or isinstance(error, TimeoutError):
+                    self._silence(service, uid)
+                pause = _RETRY_SECONDS * 2 ** min(failures - 1, 10)
+                await asyncio.sleep(min(pause, _LONGEST_RETRY_SECONDS))
+
+    def _silence(self, service: Key, uid: str) -> None:
+        if uid in self._silent:
+            return
+        self._silent.add(uid)
+        self._reports.pop(uid, None)
+        self._count()
+        self._on_change(service)
 
     async def _ask(self, service: Key, uid: str, address: str) -> None:
         held = self._reports.get(uid)
         host = f"[{address}]" if ":" in address else address
         url = f"http://{host}:{self._port}/v1/states"
-        query = {"after": held.cursor, "wait": str(_WAIT_SECONDS)} if held else {}
+        query = {"after": held.cursor, "wait": str(_WAIT_SECONDS), "changes": "1"} if held else {}
+        may_be_silent = held is not None and uid not in self._beating
+        silence = _WAIT_SECONDS + _SILENCE_SECONDS if may_be_silent else _SILENCE_SECONDS
+        timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=silence)
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), timeout=_TIMEOUT
-            )
-        async with self._session.get(url, params=query) as response:
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        async with self._session.get(url, params=query, timeout=timeout) as response:
             response.raise_for_status()
-            report = modelstates.decode(await response.text())
+            beats = names.AGENT_BEAT_HEADER in response.headers
+            (self._beating.add if beats else self._beating.discard)(uid)
+            report = modelstates.merge(held, modelstates.decode(await response.text()))
         if held is None or report.cursor != held.cursor:
             self._reports[uid] = report
             self._silent.discard(uid)

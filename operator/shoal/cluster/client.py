@@ -5,14 +5,18 @@ its REST client as plain dicts (docs/adr/0002). Kopf gets a session with the sam
 credentials, in which each request reads the token anew, so a rotated token is used.
 """
 
+import asyncio
 import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, Final, Self
 from urllib.parse import urlencode
+from urllib.request import getproxies
 
 import aiohttp
+from aiohttp import ClientTimeout, StreamReader
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
@@ -27,8 +31,11 @@ from shoal.cluster.streams import Streams
 
 _log: Final = logging.getLogger(__name__)
 _PAGE: Final = 500
-_TIMEOUT_SECONDS: Final = 30
+_TIMEOUT: Final = ClientTimeout(total=30)
 _WATCH_SECONDS: Final = 300
+_WATCH_SILENCE_SECONDS: Final = 75  # bookmarks come once a minute
+_FAILED: Final = 400  # HTTP's errors start here
+_EXPIRED: Final = 410
 _APPLY: Final = "application/apply-patch+yaml"
 
 
@@ -37,6 +44,9 @@ class Client:
 
     def __init__(self, api: ApiClient) -> None:
         self._api = api
+        self.may_write: Callable[[], bool] = lambda: True
+        """Asked right before each write, but those of Leases."""
+        api.configuration.trace_configs = [self._fence()]
 
     @classmethod
     async def connect(cls) -> Self:
@@ -47,6 +57,8 @@ class Client:
         except ConfigException:
             await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         configuration.connection_pool_maxsize = 60
+        # Where there is no proxy, looking for one costs a tenth of the process's time.
+        configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         return cls(ApiClient(configuration))
 
     @property
@@ -78,12 +90,30 @@ class Client:
             raise
         return any(row["name"] == kind.plural for row in page.get("resources") or ())
 
+    async def glance(self, kind: Kind, namespace: str = "") -> None:
+        """Ask for one object of a kind: to learn whether we may.
+
+        Raises:
+            ApiError: we may not, or nobody answers.
+        """
+        query = {"limit": "1", "labelSelector": kind.selector}
+        await self._request("GET", kind, kind.path(namespace), query)
+
     async def list(self, kind: Kind, namespace: str = "") -> list[Body]:
-        """Read all objects of a kind that match its selector, page by page."""
+        """Read all objects of a kind that match its selector, page by page.
+
+        The pages are of one moment, which the API server forgets after some minutes.
+        """
         query = {"limit": str(_PAGE), "labelSelector": kind.selector}
         items: list[Body] = []
         while True:
-            page = await self._request("GET", kind, kind.path(namespace), query)
+            try:
+                page = await self._request("GET", kind, kind.path(namespace), query)
+            except ApiError as error:
+                if error.status != _EXPIRED or "continue" not in query:
+                    raise
+                items, query = [], {"labelSelector": kind.selector}  # all at once
+                continue
             items += page.get("items") or []
             token = page.get("metadata", {}).get("continue")
             if not token:
@@ -134,32 +164,38 @@ class Client:
         yield items[0]
         query = selector | {
             "watch": "true",
+            "allowWatchBookmarks": "true",
             "resourceVersion": page["metadata"]["resourceVersion"],
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
         url = f"{self.server}{kind.path(namespace)}?{urlencode(query)}"
+        limits = ClientTimeout(total=_WATCH_SECONDS + 30, sock_read=_WATCH_SILENCE_SECONDS)
         try:
-            response = await self._send("GET", url, seconds=_WATCH_SECONDS + 30)
+            response = await self._send("GET", url, limits=limits)
             async with response.response as stream:
-                async for line in stream.content:
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        return
+                if stream.status >= _FAILED:
+                    raise _refusal(response, _parse(await stream.read()))
+                async for event in _events(stream.content):
                     yield None if event["type"] == "DELETED" else event["object"]
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(503, "Unreachable", f"watch of {name}: {error}") from error
 
     def session(self, streams: Streams) -> aiohttp.ClientSession:
-        """Make a session with our credentials that notes each watch it opens in `streams`."""
+        """Make a session with our credentials that keeps `streams`, and their pace."""
 
         async def with_credentials(
             request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
         ) -> aiohttp.ClientResponse:
+            path, query = request.url.path, request.url.query
+            is_watch = "watch" in query
+            if is_watch:
+                await asyncio.sleep(streams.pause(path, time.monotonic()))
+            elif request.method == "GET" and "continue" not in query:
+                streams.listed(path)
             request.headers.update(await self._headers())
             response = await handler(request)
-            if "watch" in request.url.query:
-                plural = request.url.path.rsplit("/", 1)[-1]
-                streams.opened(plural, response.content, time.monotonic())
+            if is_watch and response.ok:
+                streams.opened(path, response.content, time.monotonic())
             return response
 
         return aiohttp.ClientSession(
@@ -168,19 +204,45 @@ class Client:
             read_bufsize=2**21,
         )
 
+    def _fence(self) -> aiohttp.TraceConfig:
+        """Make what asks `may_write` again once a write has its connection.
+
+        To get one may take long, and the process may have slept meanwhile.
+        """
+
+        async def start(
+            _: object, request: SimpleNamespace, params: aiohttp.TraceRequestStartParams
+        ) -> None:
+            is_write = params.method != "GET" and f"/{kinds.LEASE.plural}" not in params.url.path
+            request.write = (params.method, params.url.path) if is_write else None
+
+        async def connected(_: object, request: SimpleNamespace, __: object) -> None:
+            if request.write:
+                self._refuse_late(*request.write)
+
+        trace = aiohttp.TraceConfig()
+        trace.on_request_start.append(start)
+        trace.on_connection_create_end.append(connected)
+        trace.on_connection_reuseconn.append(connected)
+        return trace
+
+    def _refuse_late(self, method: str, path: str) -> None:
+        if not self.may_write():
+            raise ApiError(503, "NotLeading", f"{method} {path}: another operator may lead by now")
+
     async def _headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json", "User-Agent": names.FIELD_MANAGER}
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
         return headers
 
     async def _send(
-        self, method: str, url: str, body: Body | None = None, seconds: float = _TIMEOUT_SECONDS
+        self, method: str, url: str, body: Body | None = None, limits: ClientTimeout = _TIMEOUT
     ) -> RESTResponse:
         headers = await self._headers()
         if method == "PATCH":
             headers["Content-Type"] = _APPLY
         send: Callable[..., Awaitable[RESTResponse]] = self._api.rest_client.request
-        return await send(method, url, headers=headers, body=body, _request_timeout=seconds)
+        return await send(method, url, headers=headers, body=body, _request_timeout=limits)
 
     async def _request(
         self,
@@ -190,6 +252,8 @@ class Client:
         query: Mapping[str, str] | None = None,
         body: Body | None = None,
     ) -> Body:
+        if method != "GET" and kind is not kinds.LEASE:
+            self._refuse_late(method, path)
         url = f"{self.server}{path}"
         if wanted := {key: value for key, value in (query or {}).items() if value}:
             url += "?" + urlencode(wanted)
@@ -202,12 +266,35 @@ class Client:
             raise ApiError(503, "Unreachable", message) from error
         metrics.REQUESTS.labels(method, kind.plural, str(response.status)).inc()
         _log.debug("%s %s %d", method, path, response.status)
-        if response.status >= 400:  # noqa: PLR2004 - HTTP's errors start here
-            reason, message = content.get("reason", ""), content.get("message", "")
-            causes = (content.get("details") or {}).get("causes") or ()
-            words = frozenset(str(cause.get("reason", "")) for cause in causes)
-            raise ApiError(response.status, reason or response.reason, message, words)
+        if response.status >= _FAILED:
+            raise _refusal(response, content)
         return content
+
+
+async def _events(content: StreamReader) -> AsyncIterator[dict[str, Any]]:
+    """Yield the events of a watch until it ends, be it in the middle of one."""
+    async for line in content:
+        if not line.endswith(b"\n"):
+            return
+        event: dict[str, Any] = json.loads(line)
+        if event["type"] == "ERROR":
+            return
+        if event["type"] != "BOOKMARK":
+            yield event
+
+
+def _refusal(response: RESTResponse, content: dict[str, Any]) -> ApiError:
+    reason, message = content.get("reason", ""), content.get("message", "")
+    causes = (content.get("details") or {}).get("causes") or ()
+    words = frozenset(str(cause.get("reason", "")) for cause in causes)
+    delay = str(response.response.headers.get("Retry-After", ""))
+    return ApiError(
+        response.status,
+        reason or response.reason,
+        message,
+        words,
+        retry_after=float(delay) if delay.isdecimal() else 0.0,
+    )
 
 
 def _parse(raw: bytes) -> dict[str, Any]:

@@ -48,6 +48,13 @@ _OURS: Final = names.INFERENCE_SERVICE_LABEL
 
 INFERENCE_SERVICE: Final = Kind(f"{names.GROUP}/v1beta1", "InferenceService", "inferenceservices")
 TRAINED_MODEL: Final = Kind(f"{names.GROUP}/v1alpha1", "TrainedModel", "trainedmodels")
+SERVING_RUNTIME: Final = Kind(f"{names.GROUP}/v1alpha1", "ServingRuntime", "servingruntimes")
+CLUSTER_SERVING_RUNTIME: Final = Kind(
+    f"{names.GROUP}/v1alpha1",
+    "ClusterServingRuntime",
+    "clusterservingruntimes",
+    namespaced=False,
+)
 DEPLOYMENT: Final = Kind("apps/v1", "Deployment", "deployments", selector=_OURS)
 SERVICE: Final = Kind("v1", "Service", "services", selector=_OURS)
 CONFIG_MAP: Final = Kind("v1", "ConfigMap", "configmaps", selector=_OURS)
@@ -65,7 +72,8 @@ LEASE: Final = Kind("coordination.k8s.io/v1", "Lease", "leases")
 EVENT: Final = Kind("v1", "Event", "events")
 
 CHILDREN: Final = (DEPLOYMENT, SERVICE, CONFIG_MAP, AUTOSCALER, INGRESS, ROLE, ROLE_BINDING)
-WATCHED: Final = (INFERENCE_SERVICE, TRAINED_MODEL, *CHILDREN, POD, SERVICE_ACCOUNT)
+RUNTIMES: Final = (SERVING_RUNTIME, CLUSTER_SERVING_RUNTIME)
+WATCHED: Final = (INFERENCE_SERVICE, TRAINED_MODEL, *RUNTIMES, *CHILDREN, POD, SERVICE_ACCOUNT)
 
 _BY_NAME: Final = {(kind.api_version, kind.kind): kind for kind in (*WATCHED, LEASE, EVENT)}
 

@@ -1,14 +1,21 @@
 """Leader election by a Lease: at most one operator reconciles.
 
 `decide` is pure; `Elector` reads and writes the Lease with the resourceVersion as its guard,
-as client-go's leader election does. A leader that cannot renew stops before others may take
-over; a leader that is told to stop gives the Lease back, so that takeover is immediate.
+as client-go's leader election does: a candidate trusts no clock but its own, and takes the
+Lease when it has not seen it change for as long as it lasts.
+
+```
+ renewal      +5 renews     +10 writes no more, ends         +15 another may lead
+ ├──────────────┼─────────────────┼────────────────────────────┤
+```
+
+A leader that is told to stop gives the Lease back, so that takeover is immediate.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Protocol
 
@@ -20,7 +27,9 @@ from shoal.cluster.ports import ApiError, Body
 _log: Final = logging.getLogger(__name__)
 DURATION_SECONDS: Final = 15
 _RENEW_SECONDS: Final = 5
+HELD_SECONDS: Final = 10
 _RETRY_SECONDS: Final = 2
+_AGAIN_SECONDS: Final = 1
 _MICROTIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -50,19 +59,17 @@ class Move(Enum):
     WAIT = "wait"
 
 
-def decide(lease: Body | None, identity: str, now: datetime) -> Move:
-    """Decide from the Lease as it is; an empty holder or an old renewal makes it free."""
+def decide(lease: Body | None, identity: str, unchanged: float) -> Move:
+    """Decide from the Lease, and from the seconds for which it was seen as it is."""
     if lease is None:
         return Move.CREATE
     spec = lease.get("spec") or {}
     if spec.get("holderIdentity") == identity:
         return Move.RENEW
-    renewed = spec.get("renewTime")
-    if not spec.get("holderIdentity") or not renewed:
+    if not spec.get("holderIdentity") or not spec.get("renewTime"):
         return Move.TAKE
-    lasts = timedelta(seconds=spec.get("leaseDurationSeconds") or DURATION_SECONDS)
-    is_over = now >= datetime.fromisoformat(renewed) + lasts
-    return Move.TAKE if is_over else Move.WAIT
+    lasts = spec.get("leaseDurationSeconds") or DURATION_SECONDS
+    return Move.TAKE if unchanged >= lasts else Move.WAIT
 
 
 def make(lease: Body | None, namespace: str, holder: str, now: datetime) -> Body:
@@ -85,7 +92,7 @@ def make(lease: Body | None, namespace: str, holder: str, now: datetime) -> Body
 
 
 class Elector:
-    """One candidate."""
+    """One candidate; `clock` stamps what it writes, `timer` is what it goes by."""
 
     def __init__(
         self,
@@ -93,16 +100,23 @@ class Elector:
         namespace: str,
         identity: str,
         clock: Callable[[], datetime],
-        *,
-        renew_seconds: float = _RENEW_SECONDS,
+        timer: Callable[[], float],
     ) -> None:
         self._client = client
-        self._renew_seconds = renew_seconds
         self._namespace = namespace
         self._identity = identity
         self._clock = clock
-        self.contact = clock()
-        """When the API server last answered."""
+        self._timer = timer
+        self._seen: Body | None = None
+        self._seen_at = timer()
+        self._held_until = timer()
+        self._rival = ""
+        self.contact = timer()
+        """When the API server last answered, by the timer."""
+
+    def may_write(self) -> bool:
+        """Tell whether nobody else can be leading yet; asked anew for each write."""
+        return self._timer() < self._held_until
 
     async def acquire(self) -> None:
         """Return once this candidate leads."""
@@ -111,26 +125,38 @@ class Elector:
             await asyncio.sleep(_RETRY_SECONDS)
         _log.info("leading as %s", self._identity)
 
-    async def hold(self) -> None:
-        """Renew for ever.
+    async def hold(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Renew for ever; after a pause of the whole process, only what is still ours.
 
         Raises:
             LostLeaseError: the lease is another's, or was not renewed for so long that it
                 may be another's soon.
         """
-        renewed = self._clock()
+        pause: float = _RENEW_SECONDS
         while True:
-            await asyncio.sleep(self._renew_seconds)
+            await sleep(pause)
             if await self._try():
-                renewed = self._clock()
-            elif self._clock() - renewed >= timedelta(seconds=DURATION_SECONDS - _RENEW_SECONDS):
-                raise LostLeaseError(f"the lease {self._namespace}/{names.LEASE} was not renewed")
+                pause = _RENEW_SECONDS
+                continue
+            lease = f"the lease {self._namespace}/{names.LEASE}"
+            if self._rival:
+                raise LostLeaseError(f"{lease} is held by {self._rival}")
+            if not self.may_write():
+                raise LostLeaseError(f"{lease} was not renewed")
+            pause = _AGAIN_SECONDS
 
     async def release(self) -> None:
-        """Give the lease back, if it is ours."""
-        lease = await self._client.get(kinds.LEASE, self._namespace, names.LEASE)
-        if decide(lease, self._identity, self._clock()) is Move.RENEW:
-            await self._client.replace(make(lease, self._namespace, "", self._clock()))
+        """Give the lease back, if it is ours, and write nothing from now on.
+
+        Raises:
+            ApiError: the API server refused.
+            TimeoutError: it gave no answer.
+        """
+        self._held_until = self._timer()
+        async with asyncio.timeout(_RETRY_SECONDS):
+            lease = await self._client.get(kinds.LEASE, self._namespace, names.LEASE)
+            if decide(lease, self._identity, 0) is Move.RENEW:
+                await self._client.replace(make(lease, self._namespace, "", self._clock()))
 
     async def _try(self) -> bool:
         """Make one move; return whether this candidate leads after it."""
@@ -138,14 +164,20 @@ class Elector:
             async with asyncio.timeout(_RETRY_SECONDS):
                 return await self._move()
         except (ApiError, TimeoutError) as error:
-            _log.warning("lease %s/%s: %s", self._namespace, names.LEASE, error)
+            words = str(error) or "no answer"
+            _log.warning("lease %s/%s: %s", self._namespace, names.LEASE, words)
             return False
 
     async def _move(self) -> bool:
         lease = await self._client.get(kinds.LEASE, self._namespace, names.LEASE)
-        self.contact = now = self._clock()
-        if decide(lease, self._identity, now) is Move.WAIT:
+        self.contact = now = self._timer()
+        if lease != self._seen:
+            self._seen, self._seen_at = lease, now
+        self._rival = ""
+        if decide(lease, self._identity, now - self._seen_at) is Move.WAIT:
+            self._rival = str(lease["spec"]["holderIdentity"]) if lease else ""
             return False
-        body = make(lease, self._namespace, self._identity, now)
+        body = make(lease, self._namespace, self._identity, self._clock())
         await (self._client.create(body) if lease is None else self._client.replace(body))
+        self._held_until = now + HELD_SECONDS
         return True

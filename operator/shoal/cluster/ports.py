@@ -12,17 +12,25 @@ Body = dict[str, Any]
 class ApiError(Exception):
     """The API server refused; `status` is the HTTP status, `reason` the server's word.
 
-    `causes` are its words for the details, such as NamespaceTerminating.
+    `causes` are its words for the details, such as NamespaceTerminating; before `retry_after`
+    seconds are over it does not want to be asked again.
     """
 
     def __init__(
-        self, status: int, reason: str, message: str, causes: frozenset[str] = frozenset()
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        causes: frozenset[str] = frozenset(),
+        *,
+        retry_after: float = 0.0,
     ) -> None:
         super().__init__(f"{status} {reason}: {message}")
         self.status = status
         self.reason = reason
         self.message = message
         self.causes = causes
+        self.retry_after = retry_after
 
     @property
     def is_final(self) -> bool:

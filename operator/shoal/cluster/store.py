@@ -2,21 +2,25 @@
 
 Written by the handlers and the relist, read by `reconcile.observing`. Kopf repeats what
 exists after a gap in a watch but not what vanished in it, so only a sweep makes deletions
-certain (docs/adr/0001).
+certain (docs/adr/0001). Answers to writes and events come on different connections: what is
+older than what is kept, or of an object that was removed, is let pass.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from shoal import names
 from shoal.cluster import kinds
 from shoal.cluster.kinds import Kind
 from shoal.cluster.ports import Body
+from shoal.runtimes import pins
 
 Key = tuple[str, str]
 """Namespace and name of an InferenceService: what is reconciled."""
 
-_WITHOUT_OWNERSHIP = (kinds.TRAINED_MODEL, kinds.POD, kinds.SERVICE_ACCOUNT)
+_GRAVES: Final = 20_000
+_WITHOUT_OWNERSHIP: Final = (kinds.TRAINED_MODEL, kinds.POD, kinds.SERVICE_ACCOUNT)
 
 
 class Store:
@@ -26,6 +30,7 @@ class Store:
         self._shelves: dict[str, dict[Key, Body]] = defaultdict(dict)
         self._by_service: dict[tuple[str, Key], set[str]] = defaultdict(set)
         self._removals: dict[str, set[Key]] = defaultdict(set)
+        self._gone: dict[str, None] = {}  # uids, which never come back, in the order of removal
 
     def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
         """Return one object, if there is one."""
@@ -36,6 +41,15 @@ class Store:
         shelf = self._shelves[kind.plural]
         index = sorted(self._by_service.get((kind.plural, key), ()))
         return [shelf[key[0], name] for name in index]
+
+    def runtimes(self, namespace: str) -> list[Body]:
+        """Return the runtimes that the services of a namespace may use, by kind and name."""
+        return [
+            body
+            for kind in kinds.RUNTIMES
+            for place, body in sorted(self._shelves[kind.plural].items())
+            if place[0] in ("", namespace)
+        ]
 
     def services(self) -> set[Key]:
         """Return every key that something refers to."""
@@ -50,9 +64,13 @@ class Store:
         """Keep an object; return the keys that it concerns, before and now."""
         meta = body["metadata"]
         place = (meta.get("namespace", ""), meta["name"])
+        if meta.get("uid") in self._gone or _is_older(body, self._shelves[kind.plural].get(place)):
+            return set()
         if kind in _WITHOUT_OWNERSHIP:
             meta.pop("managedFields", None)
         concerned = self._forget(kind, place) | set(self._keys(kind, body))
+        if kind in kinds.RUNTIMES:
+            concerned |= self._users_of_runtime(kind, place, body)
         self._shelves[kind.plural][place] = body
         self._removals[kind.plural].discard(place)
         for key in self._keys(kind, body):
@@ -62,7 +80,13 @@ class Store:
     def remove(self, kind: Kind, namespace: str, name: str) -> set[Key]:
         """Drop an object; return the keys that it concerned."""
         concerned = self._forget(kind, (namespace, name))
-        self._shelves[kind.plural].pop((namespace, name), None)
+        if kind in kinds.RUNTIMES:
+            concerned |= self._users_of_runtime(kind, (namespace, name), None)
+        held = self._shelves[kind.plural].pop((namespace, name), None)
+        if held is not None and (uid := held["metadata"].get("uid")):
+            self._gone[uid] = None
+            if len(self._gone) > _GRAVES:
+                del self._gone[next(iter(self._gone))]
         self._removals[kind.plural].add((namespace, name))
         return concerned
 
@@ -124,6 +148,22 @@ class Store:
         elif name := (meta.get("labels") or {}).get(names.INFERENCE_SERVICE_LABEL):
             yield namespace, name
 
+    def _users_of_runtime(self, kind: Kind, place: Key, now: Body | None) -> set[Key]:
+        """Return the InferenceServices that a runtime concerns, as it was or as it is now."""
+        before = self._shelves[kind.plural].get(place)
+        if before and now and before["metadata"] == now["metadata"]:
+            return set()
+        versions = [body for body in (before, now) if body]
+        return {
+            key
+            for key, service in self._shelves[kinds.INFERENCE_SERVICE.plural].items()
+            if place[0] in ("", key[0])
+            and any(pins.concerns(body, service, self._deployment(key)) for body in versions)
+        }
+
+    def _deployment(self, key: Key) -> Body | None:
+        return next(iter(self.of_service(kinds.DEPLOYMENT, key)), None)
+
     def users_of_account(self, namespace: str, account: str) -> set[Key]:
         """Return the InferenceServices whose predictor runs as a ServiceAccount."""
         return {
@@ -132,3 +172,11 @@ class Store:
             if place[0] == namespace
             and (body["spec"]["predictor"].get("serviceAccountName") or "default") == account
         }
+
+
+def _is_older(body: Body, held: Body | None) -> bool:
+    """Tell whether a body is an earlier state of the same object than the one that is held."""
+    if held is None or held["metadata"].get("uid") != body["metadata"].get("uid"):
+        return False
+    versions = [each["metadata"].get("resourceVersion", "") for each in (body, held)]
+    return all(map(str.isdecimal, versions)) and int(versions[0]) < int(versions[1])

@@ -8,22 +8,22 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 
 from shoal.api import quantities
-from shoal.api.inferenceservices import InferenceService
 from shoal.api.settings import ServingConfig
 from shoal.api.trainedmodels import TrainedModel
 from shoal.desired import containers
+from shoal.runtimes.servers import Server
 
 
-def limit(service: InferenceService, config: ServingConfig) -> Decimal | None:
+def limit(server: Server, config: ServingConfig) -> Decimal | None:
     """Compute the bytes that all models together may take; None is no bound.
 
-    There is no bound where neither the user nor the config sets a limit; 0 is none, as for
+    There is no bound where neither user, runtime nor config sets a limit; 0 is none, as for
     the kubelet.
 
     Raises:
-        StalledError: there is no container, or the limit is no quantity.
+        StalledError: the limit is no quantity.
     """
-    memory = containers.server_resources(service, config)["limits"].get("memory", "0")
+    memory = containers.server_resources(server, config)["limits"].get("memory", "0")
     return quantities.parse(memory) or None
 
 

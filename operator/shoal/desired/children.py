@@ -1,7 +1,8 @@
 """All children of one InferenceService, in the order in which they are applied.
 
 ```
- ConfigMap, Role, RoleBinding   host only; first, so that a starting agent finds them
+ Role, RoleBinding, ConfigMaps  host only; first, so that a starting agent finds them, and the
+                                Role before the ConfigMaps, whose models may name a new Secret
  Service(s), Deployment, HPA    the predictor
  Ingress                        last
 ```
@@ -18,6 +19,7 @@ from shoal.desired import (
     ingresses,
     roles,
     services,
+    shards,
 )
 from shoal.desired.wanted import Wanted
 
@@ -25,7 +27,7 @@ from shoal.desired.wanted import Wanted
 def make(wanted: Wanted) -> list[dict[str, Any]]:
     """Make every child, whole; none while the service is stopped (contract §2.12).
 
-    Of a stopped service the caller deletes the children but the ConfigMap, so that it comes
+    Of a stopped service the caller deletes the children but the ConfigMaps, so that it comes
     back with the models it had.
 
     Raises:
@@ -33,17 +35,27 @@ def make(wanted: Wanted) -> list[dict[str, Any]]:
     """
     if is_stopped(wanted.service):
         return []
-    children = [configmaps.make(wanted), roles.make(wanted), roles.make_binding(wanted)]
-    made = children if wanted.is_host else []
+    made = _for_agents(wanted) if wanted.is_host else []
     made.append(services.make(wanted))
     if wanted.entry_service:
         made.append(services.make_entry(wanted))
-    made.append(deployments.make(wanted))
+    # Where the runtime is gone it cannot be made anew: it goes on as it is.
+    kept = wanted.server.kept
+    made.append(dict(kept) if kept else deployments.make(wanted))
     if autoscalers.class_of(wanted) == autoscalers.HPA:
         made.append(autoscalers.make(wanted))
     if ingresses.is_wanted(wanted):
         made.append(ingresses.make(wanted))
     return made
+
+
+def _for_agents(wanted: Wanted) -> list[dict[str, Any]]:
+    spread = shards.spread(wanted.models, wanted.live_shards)
+    return [
+        roles.make(wanted, len(spread)),
+        roles.make_binding(wanted),
+        *configmaps.make(wanted, spread),
+    ]
 
 
 def is_stopped(service: InferenceService) -> bool:

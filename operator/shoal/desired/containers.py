@@ -1,18 +1,18 @@
-"""The user's containers, completed as the contract says (§2.4, §6.1 rule 3).
+"""The server's containers, completed as the contract says (§2.4, §6.1 rule 3).
 
-Used by `deployments`, `services`, `hosts`, `admission` and `urls`. Nothing here changes what
-it is given.
+Used by `deployments`, `services` and `admission`. Nothing here changes what it is given.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from shoal import names
 from shoal.api import quantities
-from shoal.api.inferenceservices import InferenceService
 from shoal.api.settings import ServingConfig
 from shoal.errors import StalledError
 from shoal.reasons import Reason
+from shoal.runtimes import servers
+from shoal.runtimes.servers import Server
 
 Container = dict[str, Any]
 
@@ -25,58 +25,36 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def make(service: InferenceService, config: ServingConfig) -> list[Container]:
-    """Make the predictor's containers, without the agent.
+def make(server: Server, service: str, config: ServingConfig) -> list[Container]:
+    """Make the containers of the predictor of a service, by its name, without the agent.
 
     Raises:
-        StalledError: there is none, or a quantity of the server's is none.
+        StalledError: a quantity of the server's is none.
     """
-    users = _users(service)
-    server = server_index(users)
     made = []
-    for index, user in enumerate(users):
+    for index, user in enumerate(server.containers):
         container = {**_DEFAULTS, **user}
-        if index == 0 and (len(users) == 1 or not user.get("name")):
+        if index == 0 and (len(server.containers) == 1 or not user.get("name")):
             container["name"] = names.PREDICTOR_CONTAINER
-        container["env"] = _env(user, service.metadata.name)
-        if index == server:
-            container["resources"] = server_resources(service, config)
+        container["env"] = _env(user, service)
+        if index == server.index:
+            container["resources"] = server_resources(server, config)
         if container["name"] in _PROBED and not user.get("readinessProbe"):
             container["readinessProbe"] = _probe(container)
         made.append(container)
     return made
 
 
-def server_index(users: Sequence[Mapping[str, Any]]) -> int:
-    """Find the model server: the container of the known name, else the first one."""
-    for index, user in enumerate(users):
-        if user.get("name") == names.PREDICTOR_CONTAINER:
-            return index
-    return 0
-
-
-def server_path(service: InferenceService) -> str:
-    """Name the field of the model server's container, for messages."""
-    return f"spec.predictor.containers[{server_index(_users(service))}]"
-
-
-def server_port(container: Mapping[str, Any]) -> int:
-    """Find the port at which a container answers: its first, else 8080."""
-    ports = container.get("ports") or []
-    return ports[0]["containerPort"] if ports else names.DEFAULT_SERVER_PORT
-
-
-def server_resources(service: InferenceService, config: ServingConfig) -> dict[str, Any]:
+def server_resources(server: Server, config: ServingConfig) -> dict[str, Any]:
     """Complete the server's resources: only what is missing is filled in from the config.
 
     A filled-in request is lowered to the user's limit, and a filled-in limit raised to the
     user's request: the API server refuses a request above its limit (contract A.1's trap).
 
     Raises:
-        StalledError: there is no container, or a quantity of the server's is none.
+        StalledError: a quantity of the server's is none.
     """
-    users = _users(service)
-    given = users[server_index(users)].get("resources") or {}
+    given = server.container.get("resources") or {}
     limits = _strings(given.get("limits"))
     requests = _strings(given.get("requests"))
     defaults = config.inference_service
@@ -88,21 +66,11 @@ def server_resources(service: InferenceService, config: ServingConfig) -> dict[s
             lower = _filled(requests.get(name), request, limits.get(name), min)
             upper = _filled(limits.get(name), limit, requests.get(name), max)
         except ValueError as error:
-            path = f"{server_path(service)}.resources"
+            path = f"{server.path}.resources"
             raise StalledError(Reason.INVALID_SPEC, f"{path}: {name}: {error}") from error
         requests |= {name: lower} if lower else {}
         limits |= {name: upper} if upper else {}
     return {**given, "limits": limits, "requests": requests}
-
-
-def _users(service: InferenceService) -> Sequence[Mapping[str, Any]]:
-    users: Sequence[Mapping[str, Any]] = service.spec.predictor.containers
-    if not users:
-        raise StalledError(
-            Reason.INVALID_PREDICTOR_SPEC,
-            "spec.predictor.containers: there is none; give one container that serves models",
-        )
-    return users
 
 
 def _strings(given: Mapping[str, Any] | None) -> dict[str, str]:
@@ -128,7 +96,7 @@ def _env(user: Mapping[str, Any], service: str) -> list[dict[str, Any]]:
 
 def _probe(container: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "tcpSocket": {"port": server_port(container)},
+        "tcpSocket": {"port": servers.server_port(container)},
         "timeoutSeconds": 1,
         "periodSeconds": 10,
         "successThreshold": 1,

@@ -25,8 +25,8 @@ _IN_PLACE: Final[Mapping[str, Any]] = {
 def make(wanted: Wanted) -> dict[str, Any]:
     """Make the Deployment.
 
-    The pod template depends on the spec, the config and being a host alone: models come and
-    go without a pod being rolled.
+    The pod template depends on the spec, its runtime, the config and being a host alone:
+    models come and go without a pod being rolled.
 
     Raises:
         StalledError: the containers are unfit, or the autoscaler class is unknown.
@@ -38,7 +38,7 @@ def make(wanted: Wanted) -> dict[str, Any]:
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": metadata.make(
-            wanted, wanted.predictor, labels=labels, annotations=annotations
+            wanted, wanted.predictor, labels=labels, annotations={**annotations, **_record(wanted)}
         ),
         "spec": {
             **_replicas(wanted),
@@ -51,11 +51,17 @@ def make(wanted: Wanted) -> dict[str, Any]:
     }
 
 
+def _record(wanted: Wanted) -> dict[str, str]:
+    """Record the runtime here alone: in the pod template it would roll pods for nothing."""
+    pin = wanted.server.pin
+    return pin.encode() if pin else {}
+
+
 def _pod(wanted: Wanted) -> dict[str, Any]:
     pod = {
         **_POD_DEFAULTS,
-        **wanted.service.spec.predictor.pod,
-        "containers": containers.make(wanted.service, wanted.config),
+        **wanted.server.pod,
+        "containers": containers.make(wanted.server, wanted.name, wanted.config),
     }
     return sidecars.inject(wanted, pod) if wanted.is_host else pod
 

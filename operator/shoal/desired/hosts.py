@@ -1,12 +1,12 @@
 """Whether a predictor hosts models that are loaded while it runs; asked by `reconcile`."""
 
 from shoal.api.inferenceservices import InferenceService
-from shoal.desired import containers
-
-_MULTI_MODEL_ENV = "MULTI_MODEL_SERVER"
+from shoal.runtimes.servers import Server
 
 
-def is_host(service: InferenceService, *, named_by_model: bool, already: bool) -> bool:
+def is_host(
+    service: InferenceService, server: Server, *, named_by_model: bool, already: bool
+) -> bool:
     """Tell whether the predictor's pods get an agent.
 
     A predictor with storage of its own never is. Else it is by upstream's rule (contract
@@ -15,13 +15,4 @@ def is_host(service: InferenceService, *, named_by_model: bool, already: bool) -
     """
     if service.spec.predictor.has_storage:
         return False
-    return named_by_model or already or _says_multi_model(service)
-
-
-def _says_multi_model(service: InferenceService) -> bool:
-    """Upstream's rule: the variable is there with exactly this value."""
-    users = service.spec.predictor.containers
-    if not users:
-        return False
-    env = users[containers.server_index(users)].get("env") or []
-    return any(row.get("name") == _MULTI_MODEL_ENV and row.get("value") == "true" for row in env)
+    return named_by_model or already or server.takes_models

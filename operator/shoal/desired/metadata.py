@@ -34,6 +34,7 @@ def object_labels(wanted: Wanted) -> dict[str, str]:
 def component_labels(wanted: Wanted) -> dict[str, str]:
     """Make the labels of the predictor's objects and pods; later ones win."""
     return {
+        **wanted.server.labels,
         **wanted.service.metadata.labels,
         **wanted.service.spec.predictor.labels,
         names.INFERENCE_SERVICE_LABEL: wanted.name,
@@ -55,6 +56,7 @@ def object_annotations(wanted: Wanted) -> dict[str, str]:
 def component_annotations(wanted: Wanted) -> dict[str, str]:
     """Make the annotations of the predictor's objects and pods; later ones win."""
     return {
+        **_allowed(wanted, wanted.server.annotations),
         **object_annotations(wanted),
         **_agent(wanted),
         **_allowed(wanted, wanted.service.spec.predictor.annotations),

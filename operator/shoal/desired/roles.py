@@ -1,7 +1,7 @@
-"""What the agent may read: its ConfigMap, its ServiceAccount, and named Secrets.
+"""What the agent may read: its ConfigMaps, its ServiceAccount, and named Secrets.
 
 The operator can grant only what it holds itself, so nothing here is wider than a `get` on
-Secrets by name and a watch on one ConfigMap.
+Secrets by name and a watch on its ConfigMaps by name.
 """
 
 from typing import Any
@@ -13,13 +13,22 @@ from shoal.desired.wanted import Wanted
 _GROUP = "rbac.authorization.k8s.io"
 
 
-def make(wanted: Wanted) -> dict[str, Any]:
-    """Make the Role of the agents of one service."""
+def make(wanted: Wanted, shards: int = 1) -> dict[str, Any]:
+    """Make the Role of the agents of one service, whose list of models is in that many shards.
+
+    It names one more, which a growing list then finds allowed, and those that are to go, since
+    agents read them until they know.
+    """
+    count = max(shards, wanted.live_shards) + 1
+    config_maps = [names.model_config(wanted.name, shard) for shard in range(count)]
     rules = [
-        _rule("configmaps", [names.model_config(wanted.name)], ["get", "list", "watch"]),
+        _rule("configmaps", config_maps, ["get", "list", "watch"]),
         _rule("serviceaccounts", [wanted.service.spec.predictor.service_account_name], ["get"]),
     ]
-    secrets = sorted({*wanted.secrets, storage_secret(wanted)} - {""})
+    if bundles := _bundles(wanted):
+        rules.append(_rule("configmaps", bundles, ["get"]))
+    named = {model.storage_secret for model in wanted.models}
+    secrets = sorted({*wanted.secrets, storage_secret(wanted), *named} - {""})
     if secrets and wanted.may_grant_secrets:
         rules.append(_rule("secrets", secrets, ["get"]))
     return {**_object(wanted, "Role"), "rules": rules}
@@ -44,6 +53,12 @@ def storage_secret(wanted: Wanted) -> str:
     """Read the Secret that an annotation of the service or its predictor names; "" is none."""
     annotations = metadata.component_annotations(wanted)
     return annotations.get(names.STORAGE_SECRET_ANNOTATION, "")
+
+
+def _bundles(wanted: Wanted) -> list[str]:
+    """Name the ConfigMaps with an authority for S3; a Secret's own naming is not seen here."""
+    annotations = metadata.component_annotations(wanted)
+    return sorted({wanted.ca_bundle, annotations.get(names.CA_BUNDLE_ANNOTATION, "")} - {""})
 
 
 def _object(wanted: Wanted, kind: str) -> dict[str, Any]:

@@ -4,17 +4,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shoal import names
-from shoal.desired import containers, metadata
+from shoal.desired import metadata
 from shoal.desired.wanted import Wanted
 from shoal.errors import StalledError
 from shoal.reasons import Reason
+from shoal.runtimes import servers
 
 
 def make(wanted: Wanted) -> dict[str, Any]:
     """Make the predictor's Service.
 
     Raises:
-        StalledError: there is no container, or two of its ports need the same Service port.
+        StalledError: two ports of the server need the same Service port.
     """
     return _service(
         wanted,
@@ -61,8 +62,7 @@ def _service(wanted: Wanted, meta: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ports(wanted: Wanted) -> list[dict[str, Any]]:
-    users = containers.make(wanted.service, wanted.config)
-    given = users[containers.server_index(users)].get("ports") or []
+    given = wanted.server.container.get("ports") or []
     if not given:
         return [_port(wanted.predictor, names.SERVICE_PORT, {})]
     ports = []
@@ -71,7 +71,7 @@ def _ports(wanted: Wanted) -> list[dict[str, Any]]:
         # A Service with several ports needs a name for each.
         unnamed = names.service_port(number) if len(given) > 1 else ""
         ports.append(_port(row.get("name") or unnamed, number, row))
-    _refuse_doubles(ports, containers.server_path(wanted.service))
+    _refuse_doubles(ports, wanted.server.path)
     return ports
 
 
@@ -83,7 +83,7 @@ def _port(name: str, number: int, row: Mapping[str, Any]) -> dict[str, Any]:
     }
     if name:
         port["name"] = name
-    if "grpc" in name or "h2c" in name:
+    if servers.is_grpc(name):
         port["appProtocol"] = "kubernetes.io/h2c"
     return port
 

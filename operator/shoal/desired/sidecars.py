@@ -4,15 +4,17 @@ Called by `deployments` for hosts. Models live in two volumes: the store holds t
 `/mnt/models/<model>` is a link into it that the agent switches at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shoal import names
 from shoal.api import quantities
-from shoal.desired import containers, metadata, roles
+from shoal.api.settings import AgentConfig
+from shoal.desired import metadata, roles
 from shoal.desired.wanted import Wanted
 from shoal.errors import StalledError
 from shoal.reasons import Reason
+from shoal.runtimes import servers
 
 _TOKEN_DIR: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 _TOKEN_SECONDS: Final = 3607  # the kubelet's own value for the tokens it mounts
@@ -39,21 +41,23 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         StalledError: the user's own container, volume, port or mount is where the agent's is.
     """
-    server = containers.server_index(pod["containers"])
+    server = servers.server_index(pod["containers"])
     _refuse_conflicts(pod, server)
     users = list(pod["containers"])
-    port = containers.server_port(users[server])
+    port = servers.server_port(users[server])
     users[server] = _with_models(wanted, users[server])
     return {
         "automountServiceAccountToken": False,
         **pod,
-        "containers": [*users, make(wanted, port)],
+        "containers": [*users, make(wanted, port, _claims(pod))],
         "volumes": [*(pod.get("volumes") or []), *_volumes(wanted)],
     }
 
 
-def make(wanted: Wanted, server_port: int) -> dict[str, Any]:
-    """Make the agent's container."""
+def make(
+    wanted: Wanted, server_port: int, claims: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """Make the agent's container; `claims` are mounts of volumes that hold models."""
     return {
         "name": names.AGENT_CONTAINER,
         "image": wanted.config.agent.image,
@@ -84,6 +88,7 @@ def make(wanted: Wanted, server_port: int) -> dict[str, Any]:
             *({"name": name, "mountPath": path} for name, path in _MOUNTS.items()),
             _mount(names.MODEL_CONFIG_VOLUME, names.MODEL_CONFIG_DIR),
             _mount(names.AGENT_TOKEN_VOLUME, _TOKEN_DIR),
+            *claims,
         ],
     }
 
@@ -92,16 +97,33 @@ def _mount(name: str, path: str) -> dict[str, Any]:
     return {"name": name, "mountPath": path, "readOnly": True}
 
 
+def _claims(pod: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Mount the claims of the pod, each once; one used as a raw device has no files."""
+    devices = {
+        row.get("name")
+        for field in ("initContainers", "containers")
+        for box in pod.get(field) or []
+        for row in box.get("volumeDevices") or []
+    }
+    volumes = {
+        volume["persistentVolumeClaim"]["claimName"]: volume["name"]
+        for volume in reversed(pod.get("volumes") or [])
+        if volume.get("persistentVolumeClaim") and volume["name"] not in devices
+    }
+    return [_mount(name, f"{names.CLAIM_DIR}/{claim}") for claim, name in sorted(volumes.items())]
+
+
 def _env(wanted: Wanted, server_port: int) -> list[dict[str, Any]]:
     """Tell the agent what differs from service to service; directories are names.py's."""
     pod_name = {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}
     values = {
         "SHOAL_NAMESPACE": wanted.namespace,
         "SHOAL_INFERENCE_SERVICE": wanted.name,
-        "SHOAL_MODEL_CONFIG": names.model_config(wanted.name),
         "SHOAL_SERVICE_ACCOUNT": wanted.service.spec.predictor.service_account_name,
         "SHOAL_SERVER_URL": f"http://127.0.0.1:{server_port}",
         "SHOAL_STORAGE_SECRET": roles.storage_secret(wanted),
+        "SHOAL_STORE_BYTES": _store_bytes(wanted),
+        **_fetch_limits(wanted.config.agent),
     }
     return [
         {"name": "SHOAL_POD_NAME", "valueFrom": pod_name},
@@ -144,17 +166,50 @@ def _with_models(wanted: Wanted, server: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _volumes(wanted: Wanted) -> list[dict[str, Any]]:
-    config_map = {
-        "name": names.model_config(wanted.name),
-        "optional": True,  # a pod must start also where the ConfigMap comes a moment later
-        "defaultMode": _READ_BY_ALL,
-    }
+    shards = [_mounted(wanted, shard) for shard in range(names.MOUNTED_SHARDS)]
+    config = {"defaultMode": _READ_BY_ALL, "sources": shards}
     return [
         {"name": names.MODEL_DIR_VOLUME, "emptyDir": {}},
-        {"name": names.MODEL_STORE_VOLUME, "emptyDir": {}},
-        {"name": names.MODEL_CONFIG_VOLUME, "configMap": config_map},
+        {"name": names.MODEL_STORE_VOLUME, "emptyDir": _store(wanted)},
+        {"name": names.MODEL_CONFIG_VOLUME, "projected": config},
         {"name": names.AGENT_TOKEN_VOLUME, "projected": _token()},
     ]
+
+
+def _mounted(wanted: Wanted, shard: int) -> dict[str, Any]:
+    """Mount a shard of the list of models, there or not: pods outlive its being made or gone."""
+    keys = (names.MODELS_KEY, names.SHARDS_KEY)
+    items = [{"key": key, "path": names.mounted_shard(shard, key)} for key in keys]
+    name = names.model_config(wanted.name, shard)
+    return {"configMap": {"name": name, "items": items, "optional": True}}
+
+
+def _store(wanted: Wanted) -> dict[str, str]:
+    """Bound the store as the agent bounds it: a volume that grows past its limit ends the pod."""
+    limit = quantities.canonical(wanted.config.agent.store_limit)
+    return {} if limit == "0" else {"sizeLimit": limit}
+
+
+def _store_bytes(wanted: Wanted) -> str:
+    limit = int(quantities.parse(wanted.config.agent.store_limit))
+    return str(limit) if limit else ""
+
+
+def _fetch_limits(config: AgentConfig) -> dict[str, str]:
+    """Name the limits of downloads that are not the agent's own defaults."""
+    usual = AgentConfig()
+    values = {
+        "SHOAL_FETCH_CONCURRENCY": (config.fetch_concurrency, usual.fetch_concurrency),
+        "SHOAL_FETCH_MAX_FILES": (config.fetch_max_files, usual.fetch_max_files),
+        "SHOAL_FETCH_MAX_BYTES": (
+            int(quantities.parse(config.fetch_max_size)),
+            int(quantities.parse(usual.fetch_max_size)),
+        ),
+        "SHOAL_FETCH_STALL_SECONDS": (config.fetch_stall_seconds, usual.fetch_stall_seconds),
+        "SHOAL_FETCH_SECONDS": (config.fetch_seconds, usual.fetch_seconds),
+        "SHOAL_ARCHIVE_RATIO": (config.archive_ratio, usual.archive_ratio),
+    }
+    return {name: str(value) for name, (value, default) in values.items() if value != default}
 
 
 def _token() -> dict[str, Any]:

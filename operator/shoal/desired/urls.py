@@ -1,31 +1,18 @@
 """Under which addresses a service and its models answer (contract §2.9); used by `reconcile`."""
 
-import functools
 import re
 
 import jinja2
-from jinja2 import sandbox
 
 from shoal import names
 from shoal.api.inferenceservices import InferenceService
 from shoal.api.settings import ServingConfig
-from shoal.desired import containers
 from shoal.errors import StalledError
 from shoal.reasons import Reason
+from shoal.runtimes import placeholders, servers
 
-V1 = "v1"
-V2 = "v2"
-
-_PROTOCOL_ENV = "PROTOCOL"
-_ACTION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-_INDEX = re.compile(r'\bindex\s+\.(\w+)\s+"([^"]*)"')
-_FIELD = re.compile(r"(?<![\w)\].\"'])\.(?=[A-Za-z])")
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+\Z")
-_ENVIRONMENT = sandbox.ImmutableSandboxedEnvironment(
-    undefined=jinja2.StrictUndefined,
-    autoescape=False,  # the result is a host name, checked below; not HTML
-)
 
 
 def host(config: ServingConfig, name: str, service: InferenceService, domain: str = "") -> str:
@@ -33,21 +20,21 @@ def host(config: ServingConfig, name: str, service: InferenceService, domain: st
 
     `name` is the InferenceService's own or that of a component object.
 
-    The configured template is Go's or Jinja's: `{{ .Name }}` and `{{ Name }}` are the same,
-    and so are `{{ index .Annotations "a/b" }}` and `{{ Annotations["a/b"] }}`.
+    The configured template is Go's or Jinja's (`placeholders`).
 
     Raises:
         StalledError: the template is wrong for this service, or gives no host name.
     """
     metadata = service.metadata
+    values = {
+        "Name": name,
+        "Namespace": metadata.namespace,
+        "IngressDomain": domain or config.ingress.ingress_domain,
+        "Annotations": metadata.annotations,
+        "Labels": metadata.labels,
+    }
     try:
-        text = _compiled(config.ingress.domain_template).render(
-            Name=name,
-            Namespace=metadata.namespace,
-            IngressDomain=domain or config.ingress.ingress_domain,
-            Annotations=metadata.annotations,
-            Labels=metadata.labels,
-        )
+        text = placeholders.render(config.ingress.domain_template, values)
     except (jinja2.TemplateError, ArithmeticError, TypeError, ValueError) as error:
         raise _refused(str(error)) from error
     if not _HOST.match(text):
@@ -71,36 +58,15 @@ def address(config: ServingConfig, service: InferenceService) -> str:
     return f"http://{_predictor(service)}.{namespace}.svc.{config.cluster_domain}"
 
 
-def protocol(service: InferenceService) -> str:
-    """Tell which protocol the user's container speaks: v2 unless PROTOCOL says v1 (W1)."""
-    users = service.spec.predictor.containers
-    env = (users[containers.server_index(users)].get("env") or []) if users else []
-    values = [row.get("value") for row in env if row.get("name") == _PROTOCOL_ENV]
-    return V1 if values[-1:] == [V1] else V2
-
-
 def model_path(name: str, protocol: str) -> str:
-    """Make the path under which a model answers."""
-    if protocol == V1:
+    """Make the path under which a model answers; gRPC has none."""
+    if protocol == servers.V1:
         return f"/v1/models/{name}:predict"
-    return f"/v2/models/{name}/infer"
+    return f"/v2/models/{name}/infer" if protocol == servers.V2 else ""
 
 
 def _predictor(service: InferenceService) -> str:
     return names.predictor(service.metadata.name, service.spec.predictor.name)
-
-
-@functools.lru_cache(maxsize=8)
-def _compiled(template: str) -> jinja2.Template:
-    """Compile once what every service renders."""
-    return _ENVIRONMENT.from_string(_jinja(template))
-
-
-def _jinja(template: str) -> str:
-    """Turn Go's spelling into Jinja's, inside of {{ }} only."""
-    return _ACTION.sub(
-        lambda action: _FIELD.sub("", _INDEX.sub(r'\1["\2"]', action.group())), template
-    )
 
 
 def _refused(why: str) -> StalledError:

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from shoal import modelconfig, names
 from shoal.api.inferenceservices import InferenceService
 from shoal.api.settings import ServingConfig
+from shoal.runtimes.servers import Server
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One InferenceService with all that its children are made of.
 
-    `models` are the admitted ones; `is_host` tells whether the predictor gets an agent
-    (`hosts.is_host`); `secrets` are the names that the pod's ServiceAccount lists;
+    `server` is what its pods run, resolved. `models` are the admitted ones, and `live_shards`
+    in how many ConfigMaps the list of models is now; `is_host` tells whether the predictor gets
+    an agent (`hosts.is_host`); `secrets` are the names that the pod's ServiceAccount lists;
+    `ca_bundle` is the ConfigMap with an authority for S3 that it names;
     `entry_service` is False where somebody else has a Service of the InferenceService's name;
     `may_grant_secrets` tells whether the operator holds the right to pass on;
     `make_room` tells that no node has room for the first pod with an agent beside one without.
@@ -20,9 +23,12 @@ class Wanted:
 
     service: InferenceService
     config: ServingConfig
+    server: Server
     models: tuple[modelconfig.Model, ...] = ()
+    live_shards: int = 1
     is_host: bool = False
     secrets: tuple[str, ...] = ()
+    ca_bundle: str = ""
     entry_service: bool = True
     make_room: bool = False
     may_grant_secrets: bool = True

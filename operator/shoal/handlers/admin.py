@@ -14,12 +14,14 @@ from aiohttp import web
 
 _LONGEST_SILENCE_SECONDS: Final = 180.0  # a stream that gives no bookmark is reopened after 70 s
 _LONGEST_WAIT_SECONDS: Final = 300.0
+_LONGEST_AWAY_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
     """What the probes judge by; ages and lags are seconds."""
 
+    able: bool  # the API server has answered for everything that leading takes
     leading: bool
     synced: bool
     watch_ages: dict[str, float]
@@ -33,7 +35,8 @@ class Health:
 
     def is_ready(self) -> bool:
         """Whether this operator does its part."""
-        return self.is_live() and (self.synced if self.leading else self.api_contact_age < 60)  # noqa: PLR2004 - a minute
+        stands_by = self.able and self.api_contact_age < _LONGEST_AWAY_SECONDS
+        return self.is_live() and (self.synced if self.leading else stands_by)
 
 
 def application(health: Callable[[], Health]) -> web.Application:

@@ -1,6 +1,7 @@
 """Takes in what a watch brought: the object into the store, its keys into the queue."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -11,6 +12,8 @@ from shoal.cluster.ports import ApiError, Body, Cluster
 from shoal.cluster.store import Key, Store
 
 _log: Final = logging.getLogger(__name__)
+_GAP_SECONDS: Final = 0.5
+_AGAIN_SECONDS: Final = 0.5
 
 
 class Inbox:
@@ -39,7 +42,7 @@ class Inbox:
             before = self._store.versions(kind)
             listed = [
                 body
-                for namespace in namespaces or ("",)
+                for namespace in (namespaces if kind.namespaced else ()) or ("",)
                 for body in await cluster.list(kind, namespace)
             ]
             concerned = self._store.sweep(kind, listed, before)
@@ -49,12 +52,23 @@ class Inbox:
                 self._wake(key)
 
     async def relist_for_ever(
-        self, cluster: Cluster, namespaces: tuple[str, ...], seconds: float
+        self, cluster: Cluster, namespaces: tuple[str, ...], seconds: float, gap: asyncio.Event
     ) -> None:
-        """Relist now and then; a failed one is tried again at its next turn."""
+        """Relist now and then, and soon after a gap in a watch; a failed one soon again."""
+        pause, failures = seconds, 0
         while True:
-            await asyncio.sleep(seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await gap.wait()
+                    await asyncio.sleep(_GAP_SECONDS)  # gaps come together
+            gap.clear()
             try:
                 await self.relist(cluster, namespaces)
             except ApiError as error:
                 _log.warning("relist: %s", error)
+                failures += 1
+                pause = min(
+                    seconds, max(_AGAIN_SECONDS * 2.0 ** min(failures, 6), error.retry_after)
+                )
+            else:
+                pause, failures = seconds, 0

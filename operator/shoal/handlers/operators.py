@@ -1,9 +1,12 @@
 """The operator as a process: elects, watches, reconciles, until told to stop.
 
 ```
- lease ──► config ──► Kopf's watches ──► inbox ──► store ──► relist ──► workers
-                                           └─ keys ─► queue ──────────────┘
+ able? ──► lease ──► config ──► Kopf's watches ──► inbox ──► store ──► relist ──► workers
+                                                     └─ keys ─► queue ──────────────┘
 ```
+
+Before it leads it waits for whatever the API server does not grant yet; a leader that cannot
+go on ends, so that another may lead, and waits in its next life. So one fault costs one end.
 
 Workers begin after the first relist: a pass over half a store would unload models.
 """
@@ -11,8 +14,10 @@ Workers begin after the first relist: a pass over half a store would unload mode
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -31,7 +36,8 @@ from shoal.cluster.streams import Streams
 from shoal.handlers import admin, watches
 from shoal.handlers.admin import Health
 from shoal.handlers.inbox import Inbox
-from shoal.handlers.watches import WatchesEndedError
+from shoal.handlers.watches import Scope, WatchesEndedError
+from shoal.reconcile import installs
 from shoal.reconcile.configurations import Configuration
 from shoal.reconcile.events import Recorder
 from shoal.reconcile.queues import Queue
@@ -39,12 +45,19 @@ from shoal.reconcile.services import Reconciler
 from shoal.settings import OperatorSettings
 
 _log: Final = logging.getLogger(__name__)
-_DEFINITIONS_SECONDS: Final = 0.5
+_ABILITY_SECONDS: Final = 0.5
+_LONGEST_ABILITY_SECONDS: Final = 5.0
+_LEAVE_SECONDS: Final = 3.0
 
 
 def _now() -> datetime:
     """Read the clock: the one place of the operator that does."""
     return datetime.fromtimestamp(time.time(), UTC)
+
+
+def _timer() -> float:
+    """Read the seconds since the machine's start, those that it slept through included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class _StoppedError(Exception):
@@ -75,7 +88,11 @@ class Operator:
         self._reconciler = Reconciler(
             client, self._agents, self._store, self._configuration, recorder, _now
         )
-        self._elector = Elector(client, settings.namespace, settings.identity, _now)
+        self._elector = Elector(client, settings.namespace, settings.identity, _now, _timer)
+        if settings.leader_election:
+            client.may_write = self._elector.may_write
+        self._able = False
+        self._runtimes = installs.read(settings.runtimes_dir)
         self._leading = False
         self._synced = False
 
@@ -101,6 +118,7 @@ class Operator:
 
     async def _lead(self) -> None:
         """Wait for the lease, then work for ever."""
+        await self._ability()
         if self._settings.leader_election:
             await self._elector.acquire()
         self._leading = True
@@ -110,32 +128,55 @@ class Operator:
                 tasks.create_task(self._elector.hold())
             tasks.create_task(self._configuration.follow(self._client))
             await self._configuration.known()
-            await self._definitions()
             handlers = watches.registry(self._inbox, self._client, self._streams)
-            identity = self._settings.identity
-            tasks.create_task(watches.run(handlers, namespaces, identity, self._take_signals))
-            await watches.opened(self._streams)
+            scope = Scope(namespaces, self._settings.identity, self._settings.silence_seconds)
+            tasks.create_task(watches.run(handlers, scope, self._take_signals))
+            await watches.opened(self._streams, namespaces)
             await self._inbox.relist(self._client, namespaces)
+            await installs.apply(self._client, self._store, self._runtimes)
             self._synced = True
             _log.info("in step with the cluster: %d services", len(self._store.services()))
             self._wake_all()
+            tasks.create_task(installs.keep(self._client, self._store, self._runtimes))
             for _ in range(self._settings.workers):
                 tasks.create_task(self._queue.work(self._reconciler.reconcile))
-            relist = self._settings.relist_seconds
-            tasks.create_task(self._inbox.relist_for_ever(self._client, namespaces, relist))
+            tasks.create_task(
+                self._inbox.relist_for_ever(
+                    self._client, namespaces, self._settings.relist_seconds, self._streams.gap
+                )
+            )
 
-    async def _definitions(self) -> None:
-        """Return once the API server lists every kind: Kopf looks once, and only at its start."""
-        told = ""
-        while missing := [k.plural for k in kinds.WATCHED if not await self._client.serves(k)]:
-            if told != (told := ", ".join(missing)):
-                _log.warning("waiting for the definitions of %s", told)
-            await asyncio.sleep(_DEFINITIONS_SECONDS)
+    async def _ability(self) -> None:
+        """Return once the API server has every kind, and lets us list it.
+
+        Kopf looks for kinds once, at its start, and its end ends the process.
+        """
+        told, pause = "", _ABILITY_SECONDS
+        while lacking := await self._lacking():
+            if told != (told := lacking):
+                _log.warning("waiting: %s", told)
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_ABILITY_SECONDS, 2 * pause)
+        self._able = True
+
+    async def _lacking(self) -> str:
+        """Say what is not there yet; nothing when all is."""
+        places = self._settings.watch_namespaces or ("",)
+        try:
+            missing = [k.plural for k in kinds.WATCHED if not await self._client.serves(k)]
+            if missing:
+                return f"the definitions of {', '.join(missing)} are not there"
+            for kind in kinds.WATCHED:
+                for namespace in places:
+                    await self._client.glance(kind, namespace)
+        except ApiError as error:
+            return str(error)
+        return ""
 
     async def _step_down(self) -> None:
         await self._agents.close()
         if self._leading and self._settings.leader_election:
-            with contextlib.suppress(ApiError):  # the lease runs out by itself
+            with contextlib.suppress(ApiError, TimeoutError):  # the lease runs out by itself
                 await self._elector.release()
 
     def _wake_all(self) -> None:
@@ -144,11 +185,12 @@ class Operator:
 
     def _health(self) -> Health:
         return Health(
+            able=self._able,
             leading=self._leading,
             synced=self._synced,
             watch_ages=self._streams.ages(time.monotonic()),
             oldest_key=self._queue.oldest_seconds(),
-            api_contact_age=(_now() - self._elector.contact).total_seconds(),
+            api_contact_age=_timer() - self._elector.contact,
         )
 
 
@@ -173,7 +215,20 @@ async def run(settings: OperatorSettings) -> int:
         ends.append(group)
     for end in ends:
         _log.error("ending, to be started again: %s", "; ".join(_words(end)))
-    return 1 if ends else 0
+    code = 1 if ends else 0
+    _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """Let the process end in a few seconds, whatever still runs.
+
+    The end of the loop waits for every task, and Kopf's may swallow their cancellation: they
+    then wait for a login that nobody makes.
+    """
+    last = threading.Timer(_LEAVE_SECONDS, os._exit, (code,))
+    last.daemon = True
+    last.start()
 
 
 def _words(error: BaseException) -> list[str]:

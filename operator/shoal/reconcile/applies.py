@@ -35,18 +35,25 @@ async def children(cluster: Cluster, store: Store, seen: Observed, plan: Plan) -
         await _delete(cluster, body)
 
 
-async def ownerships(cluster: Cluster, store: Store, seen: Observed) -> None:
-    """Tie the TrainedModels to their InferenceService; delete those of one that was deleted.
+async def ownerships(cluster: Cluster, store: Store, seen: Observed, at_most: int | None) -> bool:
+    """Tie TrainedModels to their InferenceService; delete those of one that was deleted.
+
+    `at_most` bounds how many are tied.
+
+    Returns:
+        Whether some are still to be tied.
 
     Raises:
         ApiError: the API server refused for now.
     """
+    adoptions = plans.adoptions(seen)
     async with asyncio.TaskGroup() as tasks:
         slots = asyncio.Semaphore(_WRITES_AT_ONCE)
-        for body in plans.adoptions(seen):
+        for body in adoptions[:at_most]:
             tasks.create_task(_adopt(cluster, store, slots, body))
         for body in await _widowed(cluster, seen):
             tasks.create_task(_bury(cluster, slots, body))
+    return at_most is not None and len(adoptions) > at_most
 
 
 async def _adopt(cluster: Cluster, store: Store, slots: asyncio.Semaphore, body: Body) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from shoal import names
+from shoal.api import isvcrules
 from shoal.cluster import kinds
 from shoal.cluster.kinds import Kind
 from shoal.cluster.ports import Agents, Body
@@ -24,6 +25,7 @@ class Observed:
     children: tuple[Body, ...]
     pods: tuple[Body, ...]
     account: Body | None
+    runtimes: tuple[Body, ...] = ()
 
     def child(self, kind: Kind, name: str) -> Body | None:
         """Return one child."""
@@ -50,7 +52,12 @@ def observe(key: Key, store: Store) -> Observed:
             if not _is_going(pod) or _is_exposed(pod)
         ),
         account=store.get(kinds.SERVICE_ACCOUNT, namespace, account),
+        runtimes=_staying(store.runtimes(namespace)) if _wants_runtime(predictor) else (),
     )
+
+
+def _wants_runtime(predictor: Body) -> bool:
+    return any(predictor.get(key) is not None for key in isvcrules.KEYS)
 
 
 def agents_of(pods: Iterable[Body]) -> dict[str, str]:

@@ -4,13 +4,15 @@ A plan is made even where something is wrong: its `fault` then says what, its ch
 as they are, and the statuses are computed all the same.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from shoal import modelconfig, names
-from shoal.api import inferenceservices, trainedmodels
+from shoal import names
+from shoal.api import inferenceservices, servingruntimes, trainedmodels
 from shoal.api.inferenceservices import InferenceService
+from shoal.api.servingruntimes import Runtime
 from shoal.api.settings import ServingConfig
 from shoal.api.trainedmodels import TrainedModel
 from shoal.cluster import kinds
@@ -19,8 +21,10 @@ from shoal.desired import admission, children, hosts, urls
 from shoal.desired.wanted import Wanted
 from shoal.errors import ReconcileError, StalledError
 from shoal.reasons import Reason
-from shoal.reconcile import observations
+from shoal.reconcile import livelists, observations
 from shoal.reconcile.observations import Observed
+from shoal.runtimes import pins, servers
+from shoal.runtimes.servers import Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Addresses:
     url: str = ""
     component_url: str = ""
     address: str = ""
-    protocol: str = urls.V2
+    protocol: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,11 @@ class Plan:
     """What should be, and what keeps it from being."""
 
     service: InferenceService | None = None
+    server: Server | None = None
     models: tuple[TrainedModel, ...] = ()
     is_host: bool = False
     admitted: frozenset[str] = frozenset()
+    live_shards: int = 1
     limit: Decimal | None = None
     addresses: Addresses = Addresses()
     children: tuple[Body, ...] = ()
@@ -72,18 +78,20 @@ def make(
         may_grant_secrets: whether the operator holds the right that agents read Secrets by.
     """
     models, broken = _models(seen)
+    live = livelists.read(seen)
     plan = Plan(
         models=models,
         broken_models=broken,
         is_host=_was_host(seen),
-        admitted=_held(seen),
+        admitted=live.models,
+        live_shards=live.shards,
         entry_taken=not entry_service,
     )
     if seen.service is None:
         return plan
     try:
         plan = replace(plan, service=inferenceservices.parse(seen.service))
-        plan = replace(plan, addresses=_addresses(plan.parsed, config))
+        plan = replace(plan, addresses=_addresses(plan.parsed, seen, config))
         return _complete(plan, seen, config, may_grant_secrets=may_grant_secrets)
     except StalledError as error:
         return replace(plan, fault=error)
@@ -93,7 +101,7 @@ def leftovers(seen: Observed, plan: Plan) -> list[Body]:
     """Return the children that we made and that should be no more.
 
     Only what the InferenceService owns and what our field manager applied is ours. A
-    stopped service keeps its list of models (contract §2.12).
+    stopped service keeps its list of models (contract §2.12), in all its ConfigMaps.
     """
     if seen.service is None or plan.service is None or plan.fault is not None:
         return []
@@ -150,11 +158,18 @@ def widowed(seen: Observed) -> list[Body]:
 
 
 def owner_uid(model: Body) -> str | None:
-    """Return the uid of the InferenceService that owns a model and that it still names."""
-    for row in model["metadata"].get("ownerReferences") or ():
-        if _is_service(row) and row["name"] == model["spec"]["inferenceService"]:
+    """Return the uid of the InferenceService that owns a model and that it still names.
+
+    Until it is adopted, its status says whose it is. One without owner that was adopted before,
+    by its label, was orphaned on purpose.
+    """
+    meta, service = model["metadata"], model["spec"]["inferenceService"]
+    for row in meta.get("ownerReferences") or ():
+        if _is_service(row) and row["name"] == service:
             return str(row["uid"])
-    return None
+    served = (model.get("status") or {}).get("inferenceService") or {}
+    is_new = names.TRAINED_MODEL_PARENT_LABEL not in (meta.get("labels") or {})
+    return served.get("uid") if is_new and served.get("name") == service else None
 
 
 def _is_adopted(model: Body, service: Body) -> bool:
@@ -200,12 +215,12 @@ def _models(seen: Observed) -> tuple[tuple[TrainedModel, ...], dict[str, Stalled
     return tuple(models), broken
 
 
-def _addresses(service: InferenceService, config: ServingConfig) -> Addresses:
+def _addresses(service: InferenceService, seen: Observed, config: ServingConfig) -> Addresses:
     return Addresses(
         url=urls.url(config, service),
         component_url=urls.component_url(config, service),
         address=urls.address(config, service),
-        protocol=urls.protocol(service),
+        protocol=servers.known_protocol(service, _deployment(seen)),
     )
 
 
@@ -215,18 +230,25 @@ def _complete(
     service = plan.parsed
     if unsupported := inferenceservices.unsupported(service):
         raise StalledError(Reason.NOT_SUPPORTED, "; ".join(unsupported))
-    limit = admission.limit(service, config)
+    server = _server(service, seen)
+    plan = replace(
+        plan, server=server, addresses=replace(plan.addresses, protocol=server.protocol)
+    )
+    limit = admission.limit(server, config)
     admitted = admission.admit(plan.models, limit, plan.admitted)
-    is_host = hosts.is_host(service, named_by_model=bool(plan.models), already=plan.is_host)
+    is_host = hosts.is_host(
+        service, server, named_by_model=bool(plan.models), already=plan.is_host
+    )
     made = children.make(
         Wanted(
             service=service,
             config=config,
-            models=tuple(
-                _entry(model) for model in plan.models if model.metadata.name in admitted
-            ),
+            server=server,
+            models=tuple(model.entry for model in plan.models if model.metadata.name in admitted),
+            live_shards=plan.live_shards,
             is_host=is_host,
             secrets=_secrets(seen),
+            ca_bundle=_ca_bundle(seen),
             may_grant_secrets=may_grant_secrets,
             entry_service=not plan.entry_taken,
             make_room=observations.needs_room(seen.pods),
@@ -235,33 +257,36 @@ def _complete(
     return replace(plan, is_host=is_host, admitted=admitted, limit=limit, children=tuple(made))
 
 
-def _entry(model: TrainedModel) -> modelconfig.Model:
-    return modelconfig.Model(
-        name=model.metadata.name,
-        storage_uri=model.storage_uri,
-        framework=model.framework,
-        memory=model.memory,
-    )
-
-
-def _held(seen: Observed) -> frozenset[str]:
-    """Return the names in the live list of models: those admitted before."""
-    held = seen.child(kinds.CONFIG_MAP, names.model_config(seen.key[1]))
-    try:
-        return frozenset(
-            model.name for model in modelconfig.decode((held or {}).get("data") or {})
-        )
-    except modelconfig.ModelConfigError:
-        return frozenset()
-
-
 def _was_host(seen: Observed) -> bool:
-    for body in seen.children:
-        if body["kind"] == kinds.DEPLOYMENT.kind:
-            annotations = body["metadata"].get("annotations") or {}
-            if annotations.get(names.AGENT_ANNOTATION) == "true":
-                return True
-    return False
+    meta = (_deployment(seen) or {}).get("metadata") or {}
+    annotations = meta.get("annotations") or {}
+    return bool(annotations.get(names.AGENT_ANNOTATION) == "true")
+
+
+def _deployment(seen: Observed) -> Body | None:
+    return next((body for body in seen.children if body["kind"] == kinds.DEPLOYMENT.kind), None)
+
+
+def _server(service: InferenceService, seen: Observed) -> Server:
+    predictor = (seen.service or {})["spec"]["predictor"]
+    deployment = seen.child(
+        kinds.DEPLOYMENT, names.predictor(service.metadata.name, service.predictor.name)
+    )
+    return servers.resolve(service, pins.digest(predictor), _runtimes(seen), deployment)
+
+
+def _runtimes(seen: Observed) -> list[Runtime]:
+    """Read the runtimes; one that cannot be read serves nobody."""
+    runtimes = []
+    for body in seen.runtimes:
+        with contextlib.suppress(StalledError):
+            runtimes.append(servingruntimes.parse(body))
+    return runtimes
+
+
+def _ca_bundle(seen: Observed) -> str:
+    annotations = (seen.account or {}).get("metadata", {}).get("annotations") or {}
+    return str(annotations.get(names.CA_BUNDLE_ANNOTATION, ""))
 
 
 def _secrets(seen: Observed) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ _WINDOW_SECONDS: Final = 0.03
 _LONGEST_WINDOW_SECONDS: Final = 1.0
 _BACKOFF_SECONDS: Final = 0.5
 _LONGEST_BACKOFF_SECONDS: Final = 60.0
+_PATIENCE_SECONDS: Final = 1.0
 
 Pass = Callable[[Key], Awaitable[float | None]]
 """Reconciles a key; returns after how many seconds to look again, None for never."""
@@ -44,6 +45,7 @@ class _Entry:
     is_running: bool = False
     cost: float = 0.0  # seconds of the last pass
     failures: int = 0
+    not_before: float = 0.0  # after a failure: whatever happens meanwhile
 
 
 class Queue:
@@ -59,6 +61,7 @@ class Queue:
         """Wish for a pass, soon or after `delay` seconds; the earlier wish wins."""
         entry = self._entries.setdefault(key, _Entry())
         due = self._loop.time() + (window(entry.cost) if delay is None else delay)
+        due = max(due, entry.not_before)
         if entry.waiting_since is not None or (entry.timer and entry.timer.when() <= due):
             return
         if entry.timer:
@@ -88,7 +91,10 @@ class Queue:
             again = await reconcile(key)
         except Exception as error:  # noqa: BLE001 - any failure is this key's alone: it backs off
             entry.failures += 1
-            again = backoff(entry.failures, self._jitter())
+            asked = error.retry_after if isinstance(error, ApiError) else 0.0
+            again = max(asked, backoff(entry.failures, self._jitter()))
+            # What was written before the failure comes back as an event.
+            entry.not_before = self._loop.time() + max(asked, min(again, _PATIENCE_SECONDS))
             metrics.PASSES.labels("failed").inc()
             kind = type(error).__name__
             _log.warning(
@@ -106,6 +112,9 @@ class Queue:
 
     def _settle(self, key: Key, entry: _Entry, again: float | None) -> None:
         """Plan the next pass, or forget a key that is at rest."""
+        if entry.timer and entry.timer.when() < entry.not_before:
+            entry.timer.cancel()
+            entry.timer = None
         if entry.waiting_since is not None:  # came due while the pass ran
             entry.waiting_since = None
             self.add(key, again if entry.failures else None)

@@ -6,8 +6,10 @@ at once costs one write; what ends a True is never held back.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from shoal import logs, reasons
@@ -25,6 +27,7 @@ from shoal.status.trainedmodels import TrainedModelStatus
 _log: Final = logging.getLogger(__name__)
 _HOLD_SECONDS: Final = 1.0
 _WRITES_AT_ONCE: Final = 30
+_MOST_REFUSALS: Final = 3
 _GONE: Final = (404, 409)  # deleted, or deleted and made anew: its next pass reports
 
 
@@ -33,6 +36,22 @@ def may_hold(body: Body, judged: TrainedModelStatus) -> bool:
     old = body.get("status") or {}
     was_ready = conditions.find(old, reasons.Condition.READY)["status"] == TRUE
     return not judged.settled and not was_ready
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a pass reported: how much was written, and when held states are looked at again.
+
+    `again` is in seconds, None where nothing is held.
+    """
+
+    written: int = 0
+    again: float | None = None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Tell whether there was nothing to report."""
+        return not self.written and self.again is None
 
 
 class Reporter:
@@ -48,18 +67,21 @@ class Reporter:
         self._held_since: dict[Key, dict[str, datetime]] = {}
         self._slots = asyncio.Semaphore(_WRITES_AT_ONCE)
 
-    async def write(self, seen: Observed, verdict: Verdict) -> float | None:
+    async def write(self, seen: Observed, verdict: Verdict) -> Report:
         """Report on a service and on its models.
 
-        Returns:
-            After how many seconds a state that is held back is to be looked at again.
+        Raises:
+            ApiError: the API server refused for now; what it did not refuse is written.
         """
         now = self._clock()
         before = self._held_since.pop(seen.key, {})
         held: dict[str, datetime] = {}
+        written = 0
+        refusals: list[ApiError] = []
         async with asyncio.TaskGroup() as tasks:
             if seen.service is not None and verdict.service is not None:
-                tasks.create_task(self._write_service(seen.service, verdict.service))
+                writing = partial(self._write_service, seen.service, verdict.service)
+                tasks.create_task(self._attempt(writing, refusals))
             for body in seen.models:
                 judged = verdict.models[body["metadata"]["name"]]
                 if (body.get("status") or {}) == judged.status:
@@ -68,11 +90,16 @@ class Reporter:
                 if may_hold(body, judged) and (now - since).total_seconds() < _HOLD_SECONDS:
                     held[uid] = since
                 else:
-                    tasks.create_task(self._write_model(body, judged.status))
+                    writing = partial(self._write_model, body, judged.status)
+                    tasks.create_task(self._attempt(writing, refusals))
+                    written += 1
+        if held:
+            self._held_since[seen.key] = held
+        if refusals:
+            raise refusals[0]
         if not held:
-            return None
-        self._held_since[seen.key] = held
-        return _HOLD_SECONDS - (now - min(held.values())).total_seconds()
+            return Report(written)
+        return Report(written, _HOLD_SECONDS - (now - min(held.values())).total_seconds())
 
     async def _write_service(self, body: Body, status: Mapping[str, Any]) -> None:
         old = body.get("status") or {}
@@ -83,9 +110,20 @@ class Reporter:
 
     async def _write_model(self, body: Body, status: Mapping[str, Any]) -> None:
         old = body.get("status") or {}
+        if await self._apply(kinds.TRAINED_MODEL, body, status):
+            await self._recorder.record(body, events.of_trained_model(old, status))
+
+    async def _attempt(
+        self, writing: Callable[[], Awaitable[None]], refusals: list[ApiError]
+    ) -> None:
+        """Write one status, unless it is clear by now that none is accepted."""
         async with self._slots:
-            if await self._apply(kinds.TRAINED_MODEL, body, status):
-                await self._recorder.record(body, events.of_trained_model(old, status))
+            if len(refusals) >= _MOST_REFUSALS:
+                return
+            try:
+                await writing()
+            except ApiError as error:
+                refusals.append(error)
 
     async def _apply(self, kind: Kind, body: Body, status: Mapping[str, Any]) -> bool:
         """Apply a status to exactly this object; return whether it still exists."""

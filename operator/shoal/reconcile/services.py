@@ -5,9 +5,12 @@
 ```
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
+from typing import Final, TypeVar
 
 from shoal.cluster.ports import Agents, ApiError, Cluster
 from shoal.cluster.store import Key, Store
@@ -18,7 +21,12 @@ from shoal.reconcile.configurations import Configuration
 from shoal.reconcile.events import Recorder
 from shoal.reconcile.observations import Observed
 from shoal.reconcile.plans import Plan
-from shoal.reconcile.reports import Reporter
+from shoal.reconcile.reports import Report, Reporter
+
+_OWNERS_IN_HASTE: Final = 10
+_OWNERS_LATER_SECONDS: Final = 1.0
+_THOUSANDS: Final = 2000  # models about which a decision takes some tenths of a second
+T = TypeVar("T")
 
 
 class Reconciler:
@@ -52,26 +60,29 @@ class Reconciler:
         seen = observations.observe(key, self._store)
         self._agents.follow(key, observations.agents_of(seen.pods))
         entry_service = await applies.may_have_entry_service(self._cluster, seen)
-        plan = plans.make(
+        make = partial(
+            plans.make,
             seen,
             self._configuration.current,
             entry_service=entry_service,
             may_grant_secrets=self._configuration.process.may_grant_secrets(key[0]),
         )
+        plan = await _decided(seen, make)
         fault, refusal = await self._apply(seen, plan)
         # A model that came or went since is the next pass's: this one planned without it.
         now = observations.observe(key, self._store)
         seen = replace(now, service=seen.service, models=seen.models)
         replicas = observations.replicas_of(seen.pods, self._agents)
         if observations.unheard(seen.pods, self._agents):
-            again = None  # the follower wakes this key as soon as it knows
+            report = Report()  # the follower wakes this key as soon as it knows
         else:
-            verdict = verdicts.judge(seen, plan, replicas, fault, self._clock())
-            again = await self._reporter.write(seen, verdict)
-        unowned = await self._own(seen)
+            judge = partial(verdicts.judge, seen, plan, replicas, fault, self._clock())
+            verdict = await _decided(seen, judge)
+            report = await self._reporter.write(seen, verdict)
+        later, unowned = await self._own(seen, report)
         if error := refusal or unowned:
             raise error
-        return again
+        return min(filter(None, (report.again, later)), default=None)
 
     async def _apply(
         self, seen: Observed, plan: Plan
@@ -87,14 +98,27 @@ class Reconciler:
                 fault, refusal = StalledError(Reason.RECONCILE_FAILED, str(error)), error
         return fault, refusal
 
-    async def _own(self, seen: Observed) -> ApiError | None:
-        """Write whose the models are: last, because nobody waits for it."""
+    async def _own(self, seen: Observed, report: Report) -> tuple[float | None, ApiError | None]:
+        """Write whose the models are: last, because nobody waits for it.
+
+        While statuses change, people wait for those: most owners are written when they rest.
+
+        Returns:
+            After how many seconds to write more, and what was refused.
+        """
+        at_most = None if report.is_quiet else _OWNERS_IN_HASTE
         refusals: list[ApiError] = []
+        is_more = False
         try:
-            await applies.ownerships(self._cluster, self._store, seen)
+            is_more = await applies.ownerships(self._cluster, self._store, seen, at_most)
         except* ApiError as group:
             refusals.append(_first(group))
-        return refusals[0] if refusals else None
+        return _OWNERS_LATER_SECONDS if is_more else None, refusals[0] if refusals else None
+
+
+async def _decided(seen: Observed, decide: Callable[[], T]) -> T:
+    """Decide: about thousands of models beside the event loop, which has a lease to renew."""
+    return decide() if len(seen.models) < _THOUSANDS else await asyncio.to_thread(decide)
 
 
 def _first(group: BaseExceptionGroup[ApiError]) -> ApiError:

@@ -42,33 +42,27 @@ def judge(
     now: datetime,
 ) -> Verdict:
     """Judge one service; `fault` is what kept the children from being as planned."""
-    broken = {name: _broken(seen, name, error, now) for name, error in plan.broken_models.items()}
+    bodies = {body["metadata"]["name"]: body for body in seen.models}
+    broken = {
+        name: _broken(bodies[name], error, now) for name, error in plan.broken_models.items()
+    }
     if seen.service is None:
-        waiting = {m.metadata.name: _model(m, None, seen, now) for m in plan.models}
+        waiting = {m.metadata.name: _model(m, None, bodies, now) for m in plan.models}
         return Verdict(None, broken | waiting)
+    uid = seen.service["metadata"]["uid"]
     if plan.service is None:
-        parent = _parent(plan, replicas, ready=False)
-        waiting = {m.metadata.name: _model(m, (plan, parent), seen, now) for m in plan.models}
+        parent = replace(_parent(plan, replicas, ready=False), uid=uid)
+        waiting = {m.metadata.name: _model(m, (plan, parent), bodies, now) for m in plan.models}
         return Verdict(_unreadable(seen.service, plan.fault, now), broken | waiting)
     facts = _facts(seen, plan, fault)
     old = seen.service.get("status") or {}
     status = services.compute(plan.service, facts, old=old, now=now)
-    ready = conditions.find(status, reasons.Condition.READY)["status"] == TRUE
-    parent = _parent(plan, replicas, ready=ready)
-    models = {m.metadata.name: _model(m, (plan, parent), seen, now) for m in plan.models}
+    parent = replace(_parent(plan, replicas, ready=services.may_serve(status)), uid=uid)
+    models = {m.metadata.name: _model(m, (plan, parent), bodies, now) for m in plan.models}
     if plan.is_host:
         counted = replace(facts, models=(len(models), sum(map(_is_loaded, models.values()))))
         status = services.compute(plan.service, counted, old=old, now=now)
     return Verdict(status, broken | models)
-
-
-def old_model_status(seen: Observed, name: str) -> Mapping[str, Any]:
-    """Return a TrainedModel's status as it was observed."""
-    for body in seen.models:
-        if body["metadata"]["name"] == name:
-            found: Mapping[str, Any] = body.get("status") or {}
-            return found
-    return {}
 
 
 def _facts(seen: Observed, plan: Plan, fault: ReconcileError | None) -> services.Facts:
@@ -84,10 +78,18 @@ def _facts(seen: Observed, plan: Plan, fault: ReconcileError | None) -> services
         error=fault,
         ignored=inferenceservices.ignored(service),
         entry_taken=plan.entry_taken,
+        runtime=_runtime(plan),
         url=plan.addresses.url,
         address=plan.addresses.address,
         predictor_url=plan.addresses.component_url,
     )
+
+
+def _runtime(plan: Plan) -> services.RuntimeUse | None:
+    server = plan.server
+    if server is None or server.pin is None:
+        return None
+    return services.RuntimeUse(server.pin.kind, server.pin.name, server.concern)
 
 
 def _is_ingress(body: Body) -> bool:
@@ -108,19 +110,21 @@ def _parent(plan: Plan, replicas: Sequence[Replica], *, ready: bool) -> Parent:
 def _model(
     model: TrainedModel,
     hosted: tuple[Plan, Parent] | None,
-    seen: Observed,
+    bodies: Mapping[str, Body],
     now: datetime,
 ) -> TrainedModelStatus:
-    old = old_model_status(seen, model.metadata.name)
+    old = bodies[model.metadata.name].get("status") or {}
     if hosted is None:
         return trainedmodels.compute(model, None, old=old, now=now)
     plan, parent = hosted
-    path = urls.model_path(model.metadata.name, plan.addresses.protocol)
+    found = plan.addresses
+    # Where the protocol is not known yet, no address is right.
+    path = urls.model_path(model.metadata.name, found.protocol)
     own = replace(
         parent,
         admitted=parent.is_mms and model.metadata.name in plan.admitted,
-        url=plan.addresses.url and plan.addresses.url + path,
-        address=plan.addresses.address and plan.addresses.address + path,
+        url=found.url + path if found.url and found.protocol else "",
+        address=found.address + path if found.address and found.protocol else "",
     )
     return trainedmodels.compute(model, own, old=old, now=now)
 
@@ -130,10 +134,9 @@ def _is_loaded(judged: TrainedModelStatus) -> bool:
     return bool(found["status"] == TRUE)
 
 
-def _broken(seen: Observed, name: str, error: StalledError, now: datetime) -> TrainedModelStatus:
+def _broken(body: Body, error: StalledError, now: datetime) -> TrainedModelStatus:
     """Make the status of a TrainedModel that cannot be read."""
-    old = old_model_status(seen, name)
-    body = next(body for body in seen.models if body["metadata"]["name"] == name)
+    old = body.get("status") or {}
     return TrainedModelStatus(_refused(body, old, error, now), settled=True)
 
 

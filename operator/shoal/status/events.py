@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shoal import reasons
+from shoal import names, reasons
 from shoal.reasons import Reason
 from shoal.status import conditions
 from shoal.status.conditions import FALSE, TRUE
@@ -34,6 +34,9 @@ _STALLED: Final = frozenset(
         Reason.NOT_OWNED,
         Reason.CONFIG_INVALID,
         Reason.RECONCILE_FAILED,
+        Reason.RUNTIME_NOT_RECOGNIZED,
+        Reason.RUNTIME_DISABLED,
+        Reason.NO_SUPPORTING_RUNTIME,
     }
 )
 
@@ -56,6 +59,7 @@ def of_inference_service(
         *_warnings(reasons.Condition.PREDICTOR_READY, old, new, only=_STALLED),
         *_warnings(reasons.Condition.FIELDS_HONOURED, old, new, only=None),
         *_warnings(reasons.Condition.ENTRY_SERVICE_READY, old, new, only=None),
+        *_warnings(reasons.Condition.RUNTIME_AVAILABLE, old, new, only=None),
     ]
 
 
@@ -70,6 +74,7 @@ def of_trained_model(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Not
     had_failed = conditions.find(old, loaded).get("reason", "") not in _PASSING
     if had_failed and _became(loaded, TRUE, old, new):
         made.append(Notice(NORMAL, Reason.MODEL_LOADED, "The model is loaded on every replica."))
+    made += _refreshed(old, new)
     for kind in (
         reasons.Condition.INFERENCE_SERVICE_READY,
         reasons.Condition.IS_MMS_PREDICTOR,
@@ -80,6 +85,17 @@ def of_trained_model(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Not
             event for event in _warnings(kind, old, new, only=None) if event.reason not in _PASSING
         ]
     return made
+
+
+def _refreshed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Notice]:
+    """Tell that what was asked for by the annotation is served now."""
+    before, after = (
+        (status.get("annotations") or {}).get(names.REFRESH_ANNOTATION) for status in (old, new)
+    )
+    if not after or after == before:
+        return []
+    message = f'Refresh "{after}": every replica answers with what the storage URI has.'
+    return [Notice(NORMAL, Reason.REFRESHED, message)]
 
 
 def _readiness(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Notice]:

@@ -18,8 +18,23 @@ from shoal.status import conditions, modelstatuses
 from shoal.status.conditions import FALSE, INFO, TRUE, UNKNOWN, Condition
 
 _STANDARD: Final = "Standard"
+_RUNTIME_FIELDS: Final = {
+    "ServingRuntime": "servingRuntimeName",
+    "ClusterServingRuntime": "clusterServingRuntimeName",
+}
+_PREDICTOR: Final = reasons.Condition.PREDICTOR_READY
+_TOO_FEW: Final = "MinimumReplicasUnavailable"  # the Deployment's own word
 
 Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeUse:
+    """The runtime that the pods are made from; `concern` is what is wrong with it by now."""
+
+    kind: str
+    name: str
+    concern: ReconcileError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +45,7 @@ class Facts:
     wanted, or none is wanted. `models` counts the TrainedModels that name the service (all,
     loaded); None where it takes none. `ignored` are paths of accepted fields that have no
     effect. `entry_taken` tells that somebody else has the Service named as the InferenceService.
+    `runtime` is None where the predictor brings its own containers, or no runtime was found.
     `error` is why the spec could not be acted on. URLs are empty where unknown.
     """
 
@@ -41,6 +57,7 @@ class Facts:
     error: ReconcileError | None = None
     ignored: Sequence[str] = ()
     entry_taken: bool = False
+    runtime: RuntimeUse | None = None
     url: str = ""
     address: str = ""
     predictor_url: str = ""
@@ -59,10 +76,26 @@ def compute(
         ),
         "deploymentMode": _STANDARD,
     }
+    if facts.runtime is not None:
+        status[_RUNTIME_FIELDS[facts.runtime.kind]] = facts.runtime.name
     if facts.models is not None:
         total, loaded = facts.models
         status["models"] = {"total": total, "loaded": loaded, "summary": f"{loaded}/{total}"}
     return status if facts.stopped else status | _addresses(facts, old) | _model_status(facts)
+
+
+def may_serve(status: Json) -> bool:
+    """Tell from a status whether models may be Ready: the service is, or only lacks replicas.
+
+    A service that grows has fewer replicas than it is to have, and is not ready by upstream's
+    rule (contract §2.10). Its models answer on all that are there; each of them says so, and
+    also where there is none.
+    """
+    rows = [
+        conditions.find(status, kind) for kind in (_PREDICTOR, reasons.Condition.INGRESS_READY)
+    ]
+    lacks = rows[0]["status"] == FALSE and rows[0].get("reason") == _TOO_FEW
+    return all(row["status"] == TRUE for row in (rows[1:] if lacks else rows))
 
 
 def _stopped() -> list[Condition]:
@@ -84,6 +117,7 @@ def _running(facts: Facts) -> list[Condition]:
         Condition(reasons.Condition.STOPPED, FALSE, severity=INFO),
         _honoured(facts.ignored),
         *_entry(facts),
+        *_runtime(facts.runtime),
     ]
 
 
@@ -97,6 +131,16 @@ def _entry(facts: Facts) -> list[Condition]:
     )
     kind = reasons.Condition.ENTRY_SERVICE_READY
     return [Condition(kind, FALSE, Reason.NAME_TAKEN, message, INFO)]
+
+
+def _runtime(use: RuntimeUse | None) -> list[Condition]:
+    """Say what is wrong with the runtime of pods that go on; Ready does not depend on it."""
+    kind = reasons.Condition.RUNTIME_AVAILABLE
+    if use is None:
+        return []
+    if use.concern is None:
+        return [Condition(kind, TRUE, severity=INFO)]
+    return [Condition(kind, FALSE, use.concern.reason, use.concern.message, INFO)]
 
 
 def _honoured(ignored: Sequence[str]) -> Condition:

@@ -26,9 +26,15 @@ _FAILED: Final = "FailedToLoad"
 _OOM: Final = "OOMKilled"
 _MAX_MESSAGE: Final = 1024
 _OVER: Final = frozenset({"Succeeded", "Failed"})  # phases of a pod that nothing runs in again
-_REFUSALS: Final = frozenset(
-    {Reason.INVALID_SPEC, Reason.INVALID_PREDICTOR_SPEC, Reason.NOT_SUPPORTED}
-)
+# Refusals of a spec, and upstream's words for them in lastFailureInfo.
+_REFUSALS: Final = {
+    Reason.INVALID_SPEC: Reason.INVALID_PREDICTOR_SPEC,
+    Reason.INVALID_PREDICTOR_SPEC: Reason.INVALID_PREDICTOR_SPEC,
+    Reason.NOT_SUPPORTED: Reason.INVALID_PREDICTOR_SPEC,
+    Reason.RUNTIME_NOT_RECOGNIZED: Reason.RUNTIME_NOT_RECOGNIZED,
+    Reason.RUNTIME_DISABLED: Reason.RUNTIME_DISABLED,
+    Reason.NO_SUPPORTING_RUNTIME: Reason.NO_SUPPORTING_RUNTIME,
+}
 _WAITS_IN_VAIN: Final = frozenset(
     {
         "ErrImagePull",
@@ -58,7 +64,7 @@ def compute(
     info: Json | None = failures[0] if failures else None
     if error is not None and error.reason in _REFUSALS:
         target, transition = _FAILED, "InvalidSpec"
-        info = {"reason": str(Reason.INVALID_PREDICTOR_SPEC), "message": error.message}
+        info = {"reason": str(_REFUSALS[error.reason]), "message": error.message}
     return {
         "transitionStatus": transition,
         "states": {

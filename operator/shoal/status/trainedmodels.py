@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from shoal import modelconfig, reasons
+from shoal import names, reasons
 from shoal.api import quantities
 from shoal.api.trainedmodels import TrainedModel
 from shoal.modelstates import ModelState, State
@@ -35,7 +35,8 @@ class Memory:
 class Parent:
     """What is known of the InferenceService that a model names.
 
-    `url` and `address` are the model's own, whole; empty where there is none.
+    `uid` is the service's; `url` and `address` are the model's own, whole; each is empty where
+    there is none.
     """
 
     ready: bool
@@ -43,6 +44,7 @@ class Parent:
     admitted: bool
     memory: Memory = Memory()
     replicas: Sequence[Replica] = ()
+    uid: str = ""
     url: str = ""
     address: str = ""
 
@@ -63,11 +65,8 @@ def compute(
     now: datetime,
 ) -> TrainedModelStatus:
     """Compute the status; `parent` is None where the InferenceService does not exist."""
-    digest = modelconfig.Model(
-        model.metadata.name, model.storage_uri, model.framework, model.memory
-    ).digest
     replicas = sorted(parent.replicas, key=lambda replica: replica.pod) if parent else []
-    view = _View(model.metadata.name, digest, replicas)
+    view = _View(model.metadata.name, model.entry.digest, replicas)
     loaded, settled = _loaded(view, parent)
     dependents = [*_admission(model, parent), loaded]
     # Why a model fails says more than that its service is not ready, often for that reason.
@@ -83,10 +82,14 @@ def compute(
         ),
         "copies": view.copies(),
     }
+    if parent and parent.uid:
+        status["inferenceService"] = {"name": model.inference_service, "uid": parent.uid}
     if parent and parent.url:
         status["url"] = parent.url
     if parent and parent.address:
         status["address"] = {"url": parent.address}
+    if refreshed := model.entry.refresh if view.is_loaded else model.refreshed:
+        status["annotations"] = {names.REFRESH_ANNOTATION: refreshed}
     failure = _last_failure(view, old, generation, now)
     if failure:
         status["lastFailureInfo"] = failure
@@ -103,8 +106,11 @@ class _View:
         self.loaded = {one.pod for one in replicas if one.has_loaded(name, digest)}
         found = ((one.pod, one.failure_of(name, digest)) for one in replicas)
         self.failures = {pod: state for pod, state in found if state is not None}
-        states = [one.state_of(name) for one in self.ready if one.pod not in self.loaded]
-        self.waiting = [state.state for state in states if state and state.wanted == digest]
+        open_ = [(one.pod, one.state_of(name)) for one in self.ready if one.pod not in self.loaded]
+        told = {pod: state for pod, state in open_ if state and state.wanted == digest}
+        self.waiting = [state.state for state in told.values()]
+        down = Reason.SERVER_UNAVAILABLE
+        self.down = [pod for pod, state in told.items() if state.reason == down]
 
     @property
     def is_loaded(self) -> bool:
@@ -250,6 +256,12 @@ def _unsettled(view: _View) -> Condition:
     if bare:
         message = f"{len(bare)} of {len(view.ready)} ready replicas are still without an agent."
         return Condition(kind, FALSE, Reason.MODEL_NOT_LOADED, message)
+    if view.down:
+        message = (
+            f"The model server does not answer on {len(view.down)} of {len(view.ready)} ready"
+            f' replicas; see the log of its container in pod "{view.down[0]}".'
+        )
+        return Condition(kind, FALSE, Reason.SERVER_UNAVAILABLE, message)
     reason = next(
         (_PASSING[state] for state in (State.LOADING, State.DOWNLOADING) if state in view.waiting),
         Reason.PENDING,

@@ -3,13 +3,16 @@
 Runs in a worker thread; nothing here knows the event loop.
 """
 
-import shutil
-import stat
+import errno
+import struct
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable
-from pathlib import Path, PurePosixPath
-from typing import IO
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from shoal.storage import tars, zips
+from shoal.storage.unpackings import ArchiveError, Unpacking
 
 _SUFFIXES = {".zip": "zip", ".tar": "tar", ".tar.gz": "tar", ".tgz": "tar"}
 _TYPES = {
@@ -20,15 +23,20 @@ _TYPES = {
     "application/x-gzip": "tar",
     "application/x-gtar": "tar",
 }
-MAX_FILES = 100_000
-
-
-class ArchiveError(ValueError):
-    """Why an archive is not unpacked."""
-
-
-class ArchiveTooBigError(ArchiveError):
-    """It holds more than there is room for; the message has both numbers."""
+_FLOOR = 64 * 1024 * 1024  # so much may come of however small an archive
+_BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    LookupError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    AttributeError,
+)
+_ODD_NAMES = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL}
 
 
 def kind(name: str, content_type: str = "") -> str:
@@ -42,114 +50,37 @@ def kind(name: str, content_type: str = "") -> str:
     return "" if lower.endswith(".gz") else offered
 
 
-def unpack(archive: Path, into: Path, found: str, limit: int) -> None:
+def unpack(
+    archive: Path, into: Path, found: str, limit: int, *, files: int = 100_000, ratio: float = 100
+) -> Mapping[str, str]:
     """Unpack `archive`, at most `limit` bytes of it, into the existing folder `into`.
+
+    Nor may it have more than `files` entries, or grow to more than `ratio` times its own size
+    (64 MiB are always allowed). Returns the sha256 of each file by its path.
 
     Raises:
         ArchiveError: it is broken, or has an entry that is refused.
         ArchiveTooBigError: its content is larger than `limit`.
     """
+    growth = max(_FLOOR, int(ratio * archive.stat().st_size))
+    unpacking = Unpacking(into, limit, growth, files)
     try:
         if found == "zip":
-            _unzip(archive, into, limit)
+            zips.unpack(archive, unpacking)
         else:
-            _untar(archive, into, limit)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
-        raise ArchiveError(f"the {found} archive is broken: {error}") from error
+            tars.unpack(archive, unpacking)
     except ArchiveError:
         raise
+    except _BROKEN as error:
+        # What the library raises for damaged bytes is not always an error of its own kind.
+        raise ArchiveError(f"the {found} archive is broken: {error}") from error
     except (ValueError, NotImplementedError) as error:
         raise ArchiveError(f"the {found} archive cannot be read: {error}") from error
     except OSError as error:
-        if error.errno is None:  # gzip.BadGzipFile, zlib's wrapper
+        if error.errno in _ODD_NAMES:
+            said = f"an entry's name cannot be used here: {error.strerror}"
+            raise ArchiveError(f"the {found} archive cannot be read: {said}") from error
+        if error.errno is None:  # gzip.BadGzipFile
             raise ArchiveError(f"the {found} archive is broken: {error}") from error
         raise
-
-
-def _unzip(archive: Path, into: Path, limit: int) -> None:
-    with zipfile.ZipFile(archive) as opened:
-        entries = opened.infolist()
-        _check_sizes(((entry.filename, entry.file_size) for entry in entries), limit)
-        for entry in entries:
-            mode = entry.external_attr >> 16
-            if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_IFMT(mode) == 0):
-                raise ArchiveError(f"the archive's entry {entry.filename!r} is a link or a device")
-            target = into / _safe(entry.filename)
-            if entry.is_dir():
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with opened.open(entry) as source, target.open("xb") as sink:
-                liar = ArchiveError("the archive holds more than it announces")
-                shutil.copyfileobj(source, _Bounded(sink.write, entry.file_size, liar), 1 << 20)
-
-
-def _untar(archive: Path, into: Path, limit: int) -> None:
-    """Unpack a tar; a link to a file within becomes a copy of that file."""
-    left, count = limit, 0
-    with tarfile.open(archive, "r:*") as opened:
-        for count, member in enumerate(opened, 1):
-            if count > MAX_FILES:
-                raise ArchiveError(f"the archive has more than {MAX_FILES} entries")
-            target = into / _safe(member.name)
-            if member.isdir():
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with _content(opened, member) as source, target.open("xb") as sink:
-                bounded = _Bounded(sink.write, left, _too_big(limit, member.name))
-                shutil.copyfileobj(source, bounded, 1 << 20)
-            left = bounded.left
-    if not count:
-        raise ArchiveError("the tar archive is empty")
-
-
-def _content(opened: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    """Open a file of a tar, or the file within it that a link names."""
-    if not (member.isreg() or member.issym() or member.islnk()):
-        raise ArchiveError(f"the archive's entry {member.name!r} is a device")
-    try:
-        content = opened.extractfile(member)
-    except KeyError:
-        content = None
-    if content is None:
-        raise ArchiveError(f"the archive's entry {member.name!r} links to no file within it")
-    return content
-
-
-def _check_sizes(entries: Iterable[tuple[str, int]], limit: int) -> None:
-    total = 0
-    for count, (name, size) in enumerate(entries, 1):
-        total += size
-        if count > MAX_FILES:
-            raise ArchiveError(f"the archive has more than {MAX_FILES} entries")
-        if total > limit:
-            raise _too_big(limit, name)
-
-
-def _too_big(limit: int, name: str) -> ArchiveTooBigError:
-    return ArchiveTooBigError(
-        f"the archive holds more than {limit} bytes by {name!r}, and no more are free"
-    )
-
-
-def _safe(name: str) -> PurePosixPath:
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or "\0" in name:
-        raise ArchiveError(f"the archive's entry {name!r} lies outside of it")
-    return path
-
-
-class _Bounded:
-    """A sink that takes no more than it may: what an archive announces may be a lie."""
-
-    def __init__(self, write: Callable[[bytes], int], left: int, error: ArchiveError) -> None:
-        self._write = write
-        self._error = error
-        self.left = left
-
-    def write(self, data: bytes) -> int:
-        self.left -= len(data)
-        if self.left < 0:
-            raise self._error
-        return self._write(data)
+    return unpacking.sums

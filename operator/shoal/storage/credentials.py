@@ -9,6 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
+from shoal import names
+
+CA_BUNDLE_KEY = "cabundle.crt"
+NONE = "no credentials"
+ENVIRONMENT = "environment"
 _PREFIX = "serving.kserve.io/"
 _GCS_KEY = "gcloud-application-credentials.json"
 _ACCESS_KEYS = ("AWS_ACCESS_KEY_ID", "awsAccessKeyID")
@@ -29,13 +34,51 @@ _S3_VALUES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+# Ours → keys of the Secret and names of environment variables, upstream's first.
+_AZURE_VALUES: Mapping[str, tuple[str, ...]] = {
+    "account": ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT"),
+    "endpoint": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+    "key": ("AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_KEY"),
+    "sas": ("AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY"),
+    "token": ("AZURE_ACCESS_TOKEN",),
+    "client_id": ("AZURE_CLIENT_ID", "AZ_CLIENT_ID"),
+    "client_secret": ("AZURE_CLIENT_SECRET", "AZ_CLIENT_SECRET"),
+    "tenant": ("AZURE_TENANT_ID", "AZ_TENANT_ID"),
+}
+_AZURE_AMBIENT = ("AZURE_FEDERATED_TOKEN_FILE", "AZURE_IDENTITY_ENDPOINT", "AZURE_MSI_ENDPOINT")
+
+
+# What webhooks and nodes tell a pod of its role, as the client library calls it.
+_S3_ROLE: Mapping[str, tuple[str, ...]] = {
+    "web_identity_token_file": ("AWS_WEB_IDENTITY_TOKEN_FILE",),
+    "role_arn": ("AWS_ROLE_ARN",),
+    "role_session_name": ("AWS_ROLE_SESSION_NAME",),
+    "aws_endpoint_url_sts": ("AWS_ENDPOINT_URL_STS",),
+    "container_credentials_full_uri": ("AWS_CONTAINER_CREDENTIALS_FULL_URI",),
+    "container_credentials_relative_uri": ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",),
+    "container_authorization_token_file": ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",),
+    "metadata_endpoint": ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_METADATA_ENDPOINT"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A Secret or a ServiceAccount: its name as messages show it, data and annotations."""
+    """A Secret or a ServiceAccount: its name as messages show it, data and annotations.
+
+    `authority` is the CA bundle of the ConfigMap that it names, `problem` why there is none.
+    """
 
     name: str
     data: Mapping[str, str] = field(repr=False)
     annotations: Mapping[str, str]
+    authority: str = field(default="", repr=False)
+    problem: str = ""
+
+    @property
+    def bundle(self) -> str:
+        """The ConfigMap with a CA bundle that it names; "" is none."""
+        name = self.annotations.get(names.CA_BUNDLE_ANNOTATION, "")
+        return (name or self.data.get("AWS_CA_BUNDLE_CONFIGMAP", "")).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +105,10 @@ class S3Options:
     ambient: bool = False  # a role of the pod: the client library finds it by itself
     verify: bool = True
     virtual_host: bool = False
-    ca_bundle: str = ""
+    ca_bundle: str = ""  # a file
+    authority: str = field(default="", repr=False)  # or the text itself
+    problem: str = ""  # why there is none, though one was named
+    role: tuple[tuple[str, str], ...] = ()  # what the client library is told of the role
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +122,36 @@ class GcsOptions:
     endpoint: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AzureOptions:
+    """How to reach an Azure container; a service principal is its last three."""
+
+    origin: str
+    account: str = ""
+    endpoint: str = ""
+    key: str = field(default="", repr=False)
+    sas: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    tenant: str = ""
+    ambient: bool = False  # an identity of the pod: the client library finds it by itself
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether nothing is there to log in with."""
+        return not (self.ambient or self.key or self.sas or self.token or self.client_secret)
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFaceOptions:
+    """How to reach the Hugging Face Hub."""
+
+    origin: str
+    token: str = field(default="", repr=False)
+    endpoint: str = ""
+
+
 def s3(credentials: Credentials) -> S3Options:
     """Choose what an S3 bucket is reached with."""
     environ = credentials.environ
@@ -84,17 +160,21 @@ def s3(credentials: Credentials) -> S3Options:
         return _s3_options(holder.name, holder, holder.data, environ)
     account = credentials.account
     if account and "eks.amazonaws.com/role-arn" in account.annotations:
-        options = _s3_options(account.name, account, {}, environ)
-        return replace(options, ambient=True, anonymous=False)
-    ambient = any(
+        return _as_role(_s3_options(account.name, account, {}, environ))
+    is_given_a_role = any(
         environ.get(name)
         for name in ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
     )
     values = account or Holder("", {}, {})
-    if _first(environ, _ACCESS_KEYS) or ambient:
-        options = _s3_options("environment", values, environ, environ)
-        return replace(options, ambient=ambient and not options.access_key, anonymous=False)
-    return _s3_options("no credentials", values, {}, environ)
+    if _first(environ, _ACCESS_KEYS) or is_given_a_role:
+        options = _s3_options(ENVIRONMENT, values, environ, environ)
+        return options if options.access_key else _as_role(options)
+    options = _s3_options(NONE, values, {}, environ)
+    return replace(options, origin=values.name) if options.ambient else options
+
+
+def _as_role(options: S3Options) -> S3Options:
+    return replace(options, ambient=True, anonymous=False)
 
 
 def gcs(credentials: Credentials) -> GcsOptions:
@@ -107,11 +187,55 @@ def gcs(credentials: Credentials) -> GcsOptions:
         if key := secret.data.get(_GCS_KEY, ""):
             return GcsOptions(secret.name, key=key, endpoint=endpoint)
     if path := environ.get("GOOGLE_APPLICATION_CREDENTIALS", ""):
-        return GcsOptions("environment", key_file=path, endpoint=endpoint)
+        return GcsOptions(ENVIRONMENT, key_file=path, endpoint=endpoint)
     account = credentials.account
     if account and "iam.gke.io/gcp-service-account" in account.annotations:
         return GcsOptions(account.name, ambient=True, endpoint=endpoint)
-    return GcsOptions("no credentials", endpoint=endpoint)
+    return GcsOptions(NONE, endpoint=endpoint)
+
+
+def azure(credentials: Credentials) -> AzureOptions:
+    """Choose what an Azure container is reached with."""
+    environ = credentials.environ
+    holder = next((each for each in credentials.secrets if _is_azure(each.data)), None)
+    if holder is not None:
+        return _azure_options(holder.name, holder.data)
+    if _is_azure(environ):
+        return _azure_options(ENVIRONMENT, environ)
+    options = _azure_options(NONE, environ)
+    return replace(options, ambient=any(environ.get(name) for name in _AZURE_AMBIENT))
+
+
+def _is_azure(values: Mapping[str, str]) -> bool:
+    names = ("key", "sas", "token", "client_secret")
+    return any(_first(values, _AZURE_VALUES[name]) for name in names)
+
+
+def _azure_options(origin: str, values: Mapping[str, str]) -> AzureOptions:
+    found = {name: _first(values, keys) for name, keys in _AZURE_VALUES.items()}
+    return AzureOptions(
+        origin,
+        account=found["account"],
+        endpoint=found["endpoint"].rstrip("/"),
+        key=found["key"],
+        sas=found["sas"].removeprefix("?"),
+        token=found["token"],
+        client_id=found["client_id"],
+        client_secret=found["client_secret"],
+        tenant=found["tenant"],
+    )
+
+
+def huggingface(credentials: Credentials) -> HuggingFaceOptions:
+    """Choose what the Hugging Face Hub is reached with."""
+    environ = credentials.environ
+    for holder in credentials.secrets:
+        if token := holder.data.get("HF_TOKEN", "").strip():
+            endpoint = holder.data.get("HF_ENDPOINT", "") or environ.get("HF_ENDPOINT", "")
+            return HuggingFaceOptions(holder.name, token, endpoint.strip().rstrip("/"))
+    token = environ.get("HF_TOKEN", "").strip()
+    origin = ENVIRONMENT if token else NONE
+    return HuggingFaceOptions(origin, token, environ.get("HF_ENDPOINT", "").strip().rstrip("/"))
 
 
 def headers(host: str, credentials: Credentials) -> tuple[str, str]:
@@ -119,7 +243,7 @@ def headers(host: str, credentials: Credentials) -> tuple[str, str]:
     for secret in credentials.secrets:
         if secret.data.get("https-host", "") == host:
             return secret.name, secret.data.get("headers", "")
-    return "no credentials", credentials.environ.get(f"{host}-headers", "")
+    return NONE, credentials.environ.get(f"{host}-headers", "")
 
 
 def parse_headers(text: str) -> dict[str, str]:
@@ -148,22 +272,29 @@ def _s3_options(
 ) -> S3Options:
     values = {name: _value(name, holder.annotations, data, environ) for name in _S3_VALUES}
     access_key = _first(data, _ACCESS_KEYS)
-    secret_key = _first(data, _SECRET_KEYS)
     endpoint = _endpoint(values["s3-endpoint"], values["s3-usehttps"])
     if values["s3-useaccelerate"].lower() in _YES and not endpoint:
         endpoint = "https://s3-accelerate.amazonaws.com"
+    # Nothing to log in with, yet no stranger either: the role of the pod or of its node.
+    ambient = values["s3-useanoncredential"].lower() in _NO and not access_key
+    told = {name: _first(environ, names) for name, names in _S3_ROLE.items()}
+    is_stranger = values["s3-useanoncredential"].lower() in _YES
     return S3Options(
         origin=origin,
         endpoint=endpoint,
         region=values["s3-region"] or "us-east-1",
         access_key=access_key,
-        secret_key=secret_key,
-        session_token=data.get("AWS_SESSION_TOKEN", ""),
-        anonymous=values["s3-useanoncredential"].lower() in _YES or not access_key,
+        secret_key=_first(data, _SECRET_KEYS),
+        session_token=data.get("AWS_SESSION_TOKEN", "").strip(),
+        anonymous=is_stranger or not (access_key or ambient),
+        ambient=ambient,
         verify=values["s3-verifyssl"].lower() not in _NO,
         virtual_host=values["s3-usevirtualbucket"].lower() in _YES
         or values["s3-useaccelerate"].lower() in _YES,
         ca_bundle=values["s3-cabundle"],
+        authority=holder.data.get(CA_BUNDLE_KEY, "") or holder.authority,
+        problem=holder.problem,
+        role=tuple((name, value) for name, value in told.items() if value),
     )
 
 

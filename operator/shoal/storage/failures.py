@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from shoal.reasons import Reason
 
+_LONGEST = 200
+
 
 class Kind(StrEnum):
     """What helps against a failure, and so how soon the next try comes."""
@@ -29,3 +31,8 @@ def status_kind(status: int) -> Kind:
     if status in {too_many, timeout} or status >= server_error:
         return Kind.TRANSIENT
     return Kind.PERMANENT
+
+
+def first_line(error: Exception) -> str:
+    """Take of a library's text what fits into one sentence."""
+    return str(error).partition("\n")[0][:_LONGEST]

@@ -6,29 +6,31 @@
                                    ▼
                       Source.download(work) ──► work/tree: the model's folder
 ```
+
+The same `work` given again, for the same fingerprint, goes on where a broken download stopped.
 """
 
 import asyncio
-import hashlib
-import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Protocol
 
 from aiohttp import ClientSession
 
 from shoal.reasons import Reason
-from shoal.storage import archives, credentials, objectstores, uris, webfiles
-from shoal.storage.archives import ArchiveError, ArchiveTooBigError
+from shoal.storage import archives, downloads, jobs, openings, uris, webfiles
+from shoal.storage.buckets import Found
 from shoal.storage.credentials import Credentials
+from shoal.storage.downloads import Wanted
 from shoal.storage.failures import FetchError, Kind
-from shoal.storage.objectstores import Bucket, Found
+from shoal.storage.jobs import Job, Sums
+from shoal.storage.limits import Limits
+from shoal.storage.partials import File, Partial
 from shoal.storage.uris import Location, Scheme
 from shoal.storage.webfiles import Page
 
-TREE = "tree"
-_SCRATCH = "download"
+TREE = jobs.TREE
 
 Count = Callable[[int], None]
 
@@ -44,8 +46,11 @@ class Source(Protocol):
     def size(self) -> int:
         """Bytes to download; 0 when not announced."""
 
-    async def download(self, work: Path, room: int, count: Count) -> None:
-        """Make the folder `work/tree`, of at most `room` bytes; `count` is told of bytes."""
+    async def download(self, work: Path, room: int, count: Count) -> Sums:
+        """Make the folder `work/tree`, with at most `room` more bytes on the disk.
+
+        `count` is told of bytes. Returns the sha256 of each file in the tree by its path.
+        """
 
 
 def parse(uri: str) -> Location:
@@ -63,107 +68,94 @@ def parse(uri: str) -> Location:
 
 @asynccontextmanager
 async def opened(
-    location: Location, known: Credentials, session: ClientSession
+    location: Location,
+    known: Credentials,
+    session: ClientSession,
+    *,
+    digest: str = "",
+    limits: Limits | None = None,
 ) -> AsyncIterator[Source]:
-    """Look an address up.
+    """Look an address up; what it brings must have the `digest`, if one is given.
 
     Raises:
-        FetchError: nothing is there, or nobody answers.
+        FetchError: nothing is there, nobody answers, or it is more than `limits` allow.
     """
+    job = Job(location, digest, limits or Limits())
     if location.scheme in {Scheme.HTTP, Scheme.HTTPS}:
-        async with webfiles.opened(session, location, known) as page:
-            yield _WebSource(location, page)
+        async with webfiles.opened(session, location, known, job.limits) as page:
+            job.accept(page.size)
+            yield _WebSource(job, page)
         return
-    bucket = _bucket(location, known)
-    yield _ObjectSource(location, bucket, await objectstores.find(bucket, location))
+    source = _FoundSource(job, await openings.find(location, known, session, job.limits))
+    job.accept(source.size)
+    yield source
 
 
-class _ObjectSource:
-    def __init__(self, location: Location, bucket: Bucket, found: Found) -> None:
-        self._location = location
-        self._bucket = bucket
+class _FoundSource:
+    def __init__(self, job: Job, found: Found) -> None:
+        self._job = job
         self._found = found
+        self._items = {item.key: item for item in found.items}
 
     @property
     def fingerprint(self) -> str:
-        rows = [f"{item.key}\0{item.size}\0{item.version}" for item in self._found.items]
-        return _fingerprint(self._location, [self._bucket.endpoint, *sorted(rows)])
+        items = self._items.values()
+        rows = [f"{item.key}\0{item.size}\0{item.version}" for item in items]
+        return self._job.fingerprint([self._found.place, *sorted(rows)])
 
     @property
     def size(self) -> int:
-        return sum(item.size for item in self._found.items)
+        return sum(item.size for item in self._items.values())
 
-    async def download(self, work: Path, room: int, count: Count) -> None:
-        found = ""
-        if self._found.is_single:
-            found = archives.kind(self._found.items[0].path)
-        into = _made(work / (_SCRATCH if found else TREE))
-        await objectstores.download(self._bucket, self._location, self._found, into, count)
-        if found:
-            archive = into / self._found.items[0].path
-            await _unpack(self._location, archive, work, found, room - self.size)
+    async def download(self, work: Path, room: int, count: Count) -> Sums:
+        items = self._items.values()
+        kind = archives.kind(next(iter(items)).path) if self._found.is_single else ""
+        with closing(Partial(work)) as partial:
+            folder = self._job.folder(work, kind)
+            wanted = [
+                Wanted(item.key, partial.file(f"{folder}/{item.path}", item.size))
+                for item in items
+            ]
+            left = room - self.size + sum(each.file.written for each in wanted)
+            async with self._job.watched(self.size, count) as seen:
+                await downloads.run(wanted, self._read, self._job.location.shown, seen)
+            paths = {item.path: each.file for item, each in zip(items, wanted, strict=True)}
+            sums = await asyncio.to_thread(_sums, paths)
+        self._job.check(sums, is_single=self._found.is_single)
+        return await self._job.unpack(work, kind, left) if kind else sums
+
+    def _read(self, key: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        return self._found.read(self._items[key], (start, end))
 
 
 class _WebSource:
-    def __init__(self, location: Location, page: Page) -> None:
-        self._location = location
+    def __init__(self, job: Job, page: Page) -> None:
+        self._job = job
         self._page = page
 
     @property
     def fingerprint(self) -> str:
         if not self._page.version:
             return ""
-        return _fingerprint(self._location, [self._page.version, str(self._page.size)])
+        return self._job.fingerprint([self._page.version, str(self._page.size)])
 
     @property
     def size(self) -> int:
         return self._page.size
 
-    async def download(self, work: Path, room: int, count: Count) -> None:
-        found = archives.kind(self._page.name, self._page.content_type)
-        into = _made(work / (_SCRATCH if found else TREE))
-        target = into / self._page.name
-        await webfiles.save(self._page, self._location, target, room, count)
-        if found:
-            left = room - target.stat().st_size
-            await _unpack(self._location, target, work, found, left)
+    async def download(self, work: Path, room: int, count: Count) -> Sums:
+        page = self._page
+        kind = archives.kind(page.name, page.content_type)
+        with closing(Partial(work)) as partial:
+            folder = self._job.folder(work, kind)
+            file = partial.file(f"{folder}/{page.name}", page.size)
+            left = room + file.written
+            async with self._job.watched(page.size, count) as seen:
+                await webfiles.save(page, file, self._job.bound(left), seen)
+            sums = await asyncio.to_thread(_sums, {page.name: file})
+        self._job.check(sums, is_single=True)
+        return await self._job.unpack(work, kind, left - file.written) if kind else sums
 
 
-async def _unpack(location: Location, archive: Path, work: Path, found: str, room: int) -> None:
-    tree = _made(work / TREE)
-    try:
-        await asyncio.to_thread(archives.unpack, archive, tree, found, room)
-    except ArchiveTooBigError as error:
-        message = f"{location.shown}: {error}"
-        raise FetchError(Kind.PERMANENT, Reason.STORE_FULL, message) from error
-    except ArchiveError as error:
-        message = f"{location.shown}: {error}"
-        raise FetchError(Kind.PERMANENT, Reason.INVALID_ARTIFACT, message) from error
-    await asyncio.to_thread(shutil.rmtree, archive.parent)
-
-
-def _bucket(location: Location, known: Credentials) -> Bucket:
-    hint = "; ".join(known.missing)
-    if location.scheme is Scheme.GS:
-        gcs = credentials.gcs(known)
-        hint = hint if gcs.origin == "no credentials" else ""
-        return objectstores.open_gcs(location, gcs, hint or _hint(gcs.origin))
-    s3 = credentials.s3(known)
-    hint = hint if s3.origin == "no credentials" else ""
-    return objectstores.open_s3(location, s3, hint or _hint(s3.origin))
-
-
-def _hint(origin: str) -> str:
-    if origin != "no credentials":
-        return ""
-    return "list a Secret with the keys under secrets of the pod's ServiceAccount"
-
-
-def _fingerprint(location: Location, rows: Sequence[str]) -> str:
-    whole = "\n".join([location.uri, *rows])
-    return hashlib.sha256(whole.encode()).hexdigest()
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _sums(files: Mapping[str, File]) -> Sums:
+    return {path: file.sha256() for path, file in files.items()}

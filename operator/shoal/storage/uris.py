@@ -7,6 +7,9 @@ from enum import StrEnum
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 _FILE_NAME = re.compile(r"filename\*?=(?:UTF-8'')?(?:\"([^\"]*)\"|([^;\s]+))", re.IGNORECASE)
+# The form of upstream (contract §4.1), with a container and its account's own host.
+_BLOB = re.compile(r"https://[a-z0-9]+\.blob\.core\.windows\.net/[^/?]+", re.IGNORECASE)
+_REPOSITORY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _DEFAULT_NAME = "model"
 _LONGEST_SEGMENT = 255
 
@@ -16,8 +19,14 @@ class Scheme(StrEnum):
 
     S3 = "s3"
     GS = "gs"
+    AZ = "az"
+    PVC = "pvc"
+    HF = "hf"
     HTTP = "http"
     HTTPS = "https"
+
+
+_BUCKETS = {Scheme.AZ: "container", Scheme.PVC: "claim"}
 
 
 class UriError(ValueError):
@@ -26,12 +35,19 @@ class UriError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A parsed address: bucket and key for object stores, host for http(s)."""
+    """A parsed address.
+
+    `bucket` is a bucket, an Azure container, a claim, an organisation of Hugging Face or the host
+    of a link; `key` is what is below. `account` is the Azure storage account where the address
+    names it, `revision` that of a model of Hugging Face.
+    """
 
     scheme: Scheme
     bucket: str
     key: str
     uri: str
+    account: str = ""
+    revision: str = ""
 
     @property
     def shown(self) -> str:
@@ -50,29 +66,38 @@ def parse(uri: str) -> Location:
         known = ", ".join(f"{each}://" for each in Scheme)
         raise UriError(f"{redact(uri)!r} starts with none of {known}")
     if scheme in {Scheme.HTTP, Scheme.HTTPS}:
-        return _web(Scheme(scheme), uri)
+        return _blob(uri) if _BLOB.match(uri) else _web(Scheme(scheme), uri)
+    if scheme == Scheme.HF:
+        return _model(rest, uri)
+    return _below(Scheme(scheme), rest, uri)
+
+
+def _below(scheme: Scheme, rest: str, uri: str, account: str = "") -> Location:
     bucket, _, key = rest.partition("/")
     if not bucket:
-        raise UriError(f"{uri!r} names no bucket")
+        raise UriError(f"{redact(uri)!r} names no {_BUCKETS.get(scheme, 'bucket')}")
     key = key.rstrip("/")
     if key:
-        _checked_segments(key, uri)
+        _checked_segments(key, redact(uri))
     is_folder = rest.endswith("/")
-    return Location(Scheme(scheme), bucket, f"{key}/" if key and is_folder else key, uri)
+    key = f"{key}/" if key and is_folder else key
+    return Location(scheme, bucket, key, uri, account=account)
 
 
 def relative(prefix: str, key: str) -> str:
     """Make the path, below the model's folder, of an object below `prefix`.
 
+    An empty segment and `.` mean what they mean in a path on the disk: nothing.
+
     Raises:
-        UriError: the key has an empty segment, a dot segment, or lies elsewhere.
+        UriError: the key names no file, leads up, or lies elsewhere.
     """
     folder = f"{prefix.rstrip('/')}/" if prefix else ""
-    if not key.startswith(folder) or key == folder:
+    segments = [each for each in key.removeprefix(folder).split("/") if each not in {"", "."}]
+    if not key.startswith(folder) or not segments:
         raise UriError(f"the key {key!r} is not below {folder!r}")
-    path = key.removeprefix(folder)
-    _checked_segments(path, key)
-    return path
+    _checked_segments("/".join(segments), key)
+    return "/".join(segments)
 
 
 def conflicts(paths: Iterable[str]) -> str:
@@ -108,6 +133,24 @@ def redact(uri: str) -> str:
         return uri.partition("?")[0]
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def _blob(uri: str) -> Location:
+    """Read a link to a blob, or to a folder of blobs; what it names is percent-encoded."""
+    parts = urlsplit(uri)
+    account = (parts.hostname or "").partition(".")[0]
+    return _below(Scheme.AZ, unquote(parts.path).removeprefix("/"), uri, account)
+
+
+def _model(rest: str, uri: str) -> Location:
+    organisation, _, name = rest.rstrip("/").partition("/")
+    name, colon, revision = name.partition(":")
+    if not organisation or not name or "/" in name or (colon and not revision):
+        raise UriError(f"{uri!r} is not of the form hf://ORGANISATION/MODEL[:REVISION]")
+    for part in (organisation, name):
+        if not _REPOSITORY.fullmatch(part):
+            raise UriError(f"{uri!r}: {part!r} cannot be the name of an organisation or model")
+    return Location(Scheme.HF, organisation, name, uri, revision=revision)
 
 
 def _web(scheme: Scheme, uri: str) -> Location:

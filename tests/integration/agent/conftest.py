@@ -1,13 +1,16 @@
 import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cluster import binaries
 from shoal.modelconfig import Model
 from support.agentrigs import ACCESS_KEY, SECRET_KEY, Agent, Bucket, ModelServer, artefact
+from support.namespaces import Namespace
 
 
 @dataclass
@@ -66,3 +69,21 @@ def make_rig(tmp_path: Path, bucket: Bucket) -> Iterator[MakeRig]:
 @pytest.fixture
 def rig(make_rig: MakeRig) -> Rig:
     return make_rig()
+
+
+@pytest.fixture
+def namespace(api_server: Any, tmp_path: Path) -> Iterator[Namespace]:
+    name = f"ns-{time.time_ns()}"
+    done = api_server.kubectl("create", "namespace", name)
+    assert done.returncode == 0, done.stderr
+    yield Namespace(api_server, name, tmp_path / "token")
+    api_server.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def api_rig(namespace: Namespace, make_rig: MakeRig) -> Rig:
+    namespace.account("aws")
+    namespace.grant("aws", "none")
+    made_rig = make_rig(**namespace.log_in())
+    made_rig.server.start()
+    return made_rig

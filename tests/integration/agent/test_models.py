@@ -6,6 +6,8 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from shoal.modelstates import State
 from support.agentrigs import artefact, post, until
 
@@ -24,7 +26,7 @@ def test_models_are_loaded_and_answer(rig: RigFixture) -> None:
     assert "loaded model one" in messages
 
 
-def test_a_model_that_is_not_wanted_any_more_is_unloaded_and_its_bytes_go(rig: RigFixture) -> None:
+def test_a_model_that_is_not_wanted_any_more_is_unloaded(rig: RigFixture) -> None:
     one, two = rig.upload("one", 1.0), rig.upload("two", 2.0)
     rig.start(one, two)
     rig.agent.loaded(one, two)
@@ -32,8 +34,6 @@ def test_a_model_that_is_not_wanted_any_more_is_unloaded_and_its_bytes_go(rig: R
     rig.agent.loaded(two)
     assert rig.server.predict("one") is None
     assert rig.server.predict("two") == 2.0
-    trees = rig.agent.folder / "store" / "trees"
-    until(lambda: len(list(trees.iterdir())) == 1)
     assert [path.name for path in (rig.agent.folder / "models").iterdir()] == ["two"]
 
 
@@ -44,6 +44,7 @@ def test_identical_artefacts_are_stored_once(rig: RigFixture) -> None:
     assert len(list((rig.agent.folder / "store" / "trees").iterdir())) == 1
 
 
+@pytest.mark.weakness("M3")
 def test_updates_there_and_back_lose_no_request(rig: RigFixture) -> None:
     first, second = rig.upload("first", 1.0), rig.upload("second", 2.0)
     a, b = replace(first, name="m"), replace(second, name="m")
@@ -90,6 +91,7 @@ def test_a_bad_update_keeps_the_old_version_and_heals(rig: RigFixture) -> None:
     assert rig.server.predict("m") == 3.0
 
 
+@pytest.mark.weakness("M18")
 def test_one_bad_model_leaves_the_others_alone(make_rig: Any) -> None:
     rig = make_rig(SHOAL_FIRST_SET_SECONDS="1")
     good, bad = rig.upload("good", 1.0), rig.upload("bad", b"rubbish")
@@ -114,6 +116,7 @@ def test_a_missing_model_is_said_to_be_missing_and_heals(rig: RigFixture) -> Non
     rig.agent.loaded(model)
 
 
+@pytest.mark.weakness("M2")
 def test_a_bucket_that_is_down_heals_when_it_is_back(rig: RigFixture) -> None:
     model = rig.upload("one", 1.0)
     rig.bucket.process.end()
@@ -145,6 +148,7 @@ def test_no_keys_at_all_says_how_to_give_some(make_rig: Any) -> None:
     assert "refused anonymous access" in state.message
 
 
+@pytest.mark.weakness("M7")
 def test_a_server_that_is_killed_gets_its_models_back(rig: RigFixture) -> None:
     models = [rig.upload(f"m{number}", float(number)) for number in range(5)]
     rig.start(*models)
@@ -206,6 +210,7 @@ def test_agents_killed_at_any_moment_end_in_the_wanted_state(rig: RigFixture) ->
     assert [rig.server.predict(model.name) for model in models] == [float(n) for n in range(20)]
 
 
+@pytest.mark.weakness("M24")
 def test_a_server_that_comes_late_costs_no_failure(rig: RigFixture) -> None:
     model = rig.upload("one", 1.0)
     rig.agent.want_by_file(model)
@@ -244,6 +249,7 @@ def test_an_empty_list_is_ready(rig: RigFixture) -> None:
     assert rig.agent.report().settled
 
 
+@pytest.mark.weakness("M5")
 def test_a_hundred_and_twenty_models_at_start(rig: RigFixture) -> None:
     models = [rig.upload(f"m{number:03}", float(number)) for number in range(120)]
     rig.start(*models)

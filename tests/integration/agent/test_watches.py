@@ -1,118 +1,22 @@
 """The list of models and the credentials, read from a real API server."""
 
-import json
-import subprocess
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
-import yaml
 
-from shoal import modelconfig
-from shoal.modelconfig import Model
 from shoal.modelstates import State
 from support.agentrigs import until
-
-CONFIG_MAP = "modelconfig-svc-0"
-
-
-@dataclass
-class Namespace:
-    """A namespace of the real API server, as operator and user fill it for one service."""
-
-    server: Any
-    name: str
-    folder: Path
-
-    def apply(self, *objects: dict[str, Any]) -> None:
-        done = self.server.kubectl(
-            "apply", "-n", self.name, "-f", "-", text="\n---\n".join(map(json.dumps, objects))
-        )
-        assert done.returncode == 0, done.stderr
-
-    def want(self, *models: Model) -> None:
-        self.apply(made("v1", "ConfigMap", CONFIG_MAP, data=modelconfig.encode(models)))
-
-    def secret(self, content: dict[str, Any]) -> None:
-        secret = made("v1", "Secret", "aws", stringData=content["data"])
-        secret["metadata"]["annotations"] = content["annotations"]
-        self.apply(secret)
-
-    def grant(self, *secrets: str) -> None:
-        rules = [
-            rule("configmaps", ["get", "list", "watch"], CONFIG_MAP),
-            rule("serviceaccounts", ["get"], "default"),
-            rule("secrets", ["get"], *secrets),
-        ]
-        group = "rbac.authorization.k8s.io"
-        self.apply(
-            made(f"{group}/v1", "Role", "svc-agent", rules=rules),
-            made(
-                f"{group}/v1",
-                "RoleBinding",
-                "svc-agent",
-                roleRef={"apiGroup": group, "kind": "Role", "name": "svc-agent"},
-                subjects=[{"kind": "ServiceAccount", "name": "default", "namespace": self.name}],
-            ),
-        )
-
-    def account(self, *secrets: str) -> None:
-        listed = [{"name": name} for name in secrets]
-        self.apply(made("v1", "ServiceAccount", "default", secrets=listed))
-
-    def log_in(self) -> dict[str, str]:
-        """Write what the kubelet would mount; return the agent's variables."""
-        token = self.server.kubectl("create", "token", "default", "-n", self.name)
-        assert token.returncode == 0, token.stderr
-        self.folder.mkdir(exist_ok=True)
-        (self.folder / "token").write_text(token.stdout)
-        cluster = yaml.safe_load(self.server.kubeconfig.read_text())["clusters"][0]["cluster"]
-        authority = subprocess.run(
-            ["base64", "-d"],  # noqa: S607 - coreutils
-            input=cluster["certificate-authority-data"].encode(),
-            capture_output=True,
-            check=True,
-        ).stdout
-        (self.folder / "ca.crt").write_bytes(authority)
-        return {
-            "SHOAL_API_URL": cluster["server"],
-            "SHOAL_TOKEN_DIR": str(self.folder),
-            "SHOAL_NAMESPACE": self.name,
-            "AWS_ACCESS_KEY_ID": "",
-            "AWS_SECRET_ACCESS_KEY": "",
-            "AWS_ENDPOINT_URL": "",
-        }
-
-
-def made(version: str, kind: str, name: str, **rest: Any) -> dict[str, Any]:
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **rest}
-
-
-def rule(resource: str, verbs: list[str], *names: str) -> dict[str, Any]:
-    return {"apiGroups": [""], "resources": [resource], "verbs": verbs, "resourceNames": names}
+from support.namespaces import CONFIG_MAP, Namespace
 
 
 @pytest.fixture
-def namespace(api_server: Any, tmp_path: Path) -> Iterator[Namespace]:
-    name = f"ns-{time.time_ns()}"
-    done = api_server.kubectl("create", "namespace", name)
-    assert done.returncode == 0, done.stderr
-    yield Namespace(api_server, name, tmp_path / "token")
-    api_server.kubectl("delete", "namespace", name, "--wait=false")
+def rig(api_rig: Any) -> Any:
+    return api_rig
 
 
-@pytest.fixture
-def rig(namespace: Namespace, make_rig: Any) -> Any:
-    namespace.account("aws")
-    namespace.grant("aws", "none")
-    made_rig = make_rig(**namespace.log_in())
-    made_rig.server.start()
-    return made_rig
-
-
+@pytest.mark.weakness("M8")
 def test_a_change_of_the_config_map_is_served_within_a_second(
     namespace: Namespace, rig: Any
 ) -> None:

@@ -20,6 +20,8 @@ T = TypeVar("T")
 _PLACES = {
     "InferenceService": ("/apis/serving.kserve.io/v1beta1", "inferenceservices"),
     "TrainedModel": ("/apis/serving.kserve.io/v1alpha1", "trainedmodels"),
+    "ServingRuntime": ("/apis/serving.kserve.io/v1alpha1", "servingruntimes"),
+    "ClusterServingRuntime": ("/apis/serving.kserve.io/v1alpha1", "clusterservingruntimes"),
     "Deployment": ("/apis/apps/v1", "deployments"),
     "ReplicaSet": ("/apis/apps/v1", "replicasets"),
     "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
@@ -34,6 +36,7 @@ _PLACES = {
     "Pod": ("/api/v1", "pods"),
     "Event": ("/api/v1", "events"),
 }
+_CLUSTERS = frozenset({"Namespace", "ClusterServingRuntime"})
 CHILDREN = (
     "Deployment",
     "Service",
@@ -89,7 +92,7 @@ class Api:
 
     def path(self, kind: str, name: str = "", subresource: str = "") -> str:
         root, plural = _PLACES[kind]
-        place = "" if kind == "Namespace" else f"/namespaces/{self.namespace}"
+        place = "" if kind in _CLUSTERS else f"/namespaces/{self.namespace}"
         return root + place + "".join(f"/{part}" for part in (plural, name, subresource) if part)
 
     async def request(

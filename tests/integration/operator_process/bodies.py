@@ -27,6 +27,29 @@ def server(**fields: Any) -> Body:
     }
 
 
+def framework(name: str = "mms", *, model: Body | None = None, **predictor: Any) -> Body:
+    """Write a service whose server is a runtime's, chosen by the model's format."""
+    body = service(name)
+    spec = model or {"modelFormat": {"name": "sklearn"}}
+    return body | {"spec": {"predictor": {"model": spec, **predictor}}}
+
+
+def runtime(name: str, *, kind: str = "ServingRuntime", **spec: Any) -> Body:
+    """Write a runtime for sklearn."""
+    box = {"name": "kserve-container", "image": "localhost/one:dev", "args": ["--of={{.Name}}"]}
+    return {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": {
+            "supportedModelFormats": [{"name": "sklearn", "autoSelect": True}],
+            "protocolVersions": ["v2"],
+            "containers": [box],
+            **spec,
+        },
+    }
+
+
 def model(
     name: str, *, parent: str = "mms", uri: str = "s3://models/m", memory: str = "1Mi"
 ) -> Body:

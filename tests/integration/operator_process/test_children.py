@@ -45,6 +45,7 @@ def settled(body: Body) -> Body:
     return {"metadata": meta, **rest}
 
 
+@pytest.mark.weakness("M14")
 async def test_a_deleted_child_is_made_anew(world: World) -> None:
     await world.operator()
     await world.serve("one")

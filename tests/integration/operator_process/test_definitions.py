@@ -28,7 +28,7 @@ async def test_it_waits_for_them_and_then_serves(bare: ApiServer, tmp_path: Path
     env = {"KUBECONFIG": str(bare.kubeconfig), "SHOAL_NAMESPACE": "default"}
     program = await programs.start("early", tmp_path / "early.log", env)
     try:
-        await until(lambda: _says(program, "waiting for the definitions of inferenceservices"))
+        await until(lambda: _says(program, "waiting: the definitions of inferenceservices"))
         assert (await program.get("/readyz"))[0] == 503
         await asyncio.to_thread(install_crds, bare)
         await until(program.leads, seconds=30)

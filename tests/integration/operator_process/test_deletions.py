@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from integration.operator_process import bodies
 from integration.operator_process.apis import CHILDREN, until
 from integration.operator_process.worlds import World
@@ -16,6 +18,7 @@ async def nothing_left(world: World) -> bool:
     return True
 
 
+@pytest.mark.weakness("M9")
 async def test_a_service_goes_with_its_models_and_children(world: World) -> None:
     await world.operator()
     names = [f"model-{number}" for number in range(MANY)]

@@ -1,5 +1,7 @@
 """Models are admitted, oldest first, while their memory fits into the server's limit."""
 
+import pytest
+
 from integration.operator_process import bodies
 from integration.operator_process.apis import condition, until
 from integration.operator_process.worlds import World
@@ -7,6 +9,7 @@ from integration.operator_process.worlds import World
 GIBI = {"cpu": "1", "memory": "1Gi"}
 
 
+@pytest.mark.weakness("M13")
 async def test_the_older_model_is_admitted_and_the_other_when_it_goes(world: World) -> None:
     await world.operator()
     service = bodies.service(container={"resources": {"limits": GIBI, "requests": GIBI}})
@@ -50,6 +53,7 @@ async def test_the_older_model_is_admitted_and_the_other_when_it_goes(world: Wor
     await world.ready("TrainedModel", "newer")
 
 
+@pytest.mark.weakness("M11")
 async def test_a_raised_limit_admits_what_was_refused(world: World) -> None:
     await world.operator()
     service = bodies.service(container={"resources": {"limits": GIBI, "requests": GIBI}})

@@ -12,8 +12,8 @@ from integration.operator_process.apis import until
 from integration.operator_process.worlds import World
 
 
-def restart(settings: controlplane.Settings) -> None:
-    """Restart the API server: every watch breaks, and none can go on where it was."""
+def stop(settings: controlplane.Settings) -> None:
+    """End the API server."""
     pid = processes.running(settings.folder / "run" / "kube-apiserver.json")
     assert pid
     os.kill(
@@ -21,6 +21,11 @@ def restart(settings: controlplane.Settings) -> None:
     )  # told to stop it takes ten seconds, and costs the leader its lease
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, 0)  # only then is its port free
+
+
+def restart(settings: controlplane.Settings) -> None:
+    """Restart the API server: every watch breaks, and none can go on where it was."""
+    stop(settings)
     controlplane.start(settings)
 
 

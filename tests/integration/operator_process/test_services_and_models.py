@@ -122,4 +122,6 @@ async def test_an_operator_of_one_namespace_serves_it(world: World) -> None:
     await world.serve("one")
 
     reads = [row for row in world.audit.requests(mark) if row.verb in ("list", "watch")]
-    assert {row.namespace for row in reads} == {world.namespace}
+    wide = {row.resource for row in reads if row.namespace != world.namespace}
+    assert wide == {"clusterservingruntimes"}, "what has no namespace, and nothing else"
+    assert {row.namespace for row in reads} == {world.namespace, ""}

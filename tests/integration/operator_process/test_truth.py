@@ -83,6 +83,27 @@ async def test_a_changed_model_is_not_ready_until_agents_say_the_new_digest(worl
     await world.ready("TrainedModel", "one")
 
 
+async def test_a_refresh_is_not_ready_until_agents_say_so_and_its_end_changes_nothing(
+    world: World,
+) -> None:
+    operator = await world.operator(SHOAL_RELIST_SECONDS="0.4")
+    (replica,) = await world.serve("one")
+    key = "serving.kserve.io/refresh"
+
+    await world.api.patch("TrainedModel", "one", {"metadata": {"annotations": {key: "now"}}})
+
+    await world.until_condition("TrainedModel", "one", "Ready", "False", "Pending")
+    replica.agent.load([replace(ONE, refresh="now")])
+    body = await world.ready("TrainedModel", "one")
+    assert body["status"]["annotations"] == {key: "now"}
+    assert len(await world.api.events("Refreshed")) == 1
+    mark = await world.at_rest(operator)
+    await world.api.patch("TrainedModel", "one", {"metadata": {"annotations": {key: None}}})
+    await world.relisted(operator, mark, times=3)
+    assert world.audit.writes(mark) == []
+    await world.ready("TrainedModel", "one")
+
+
 async def test_a_pod_that_goes_is_counted_no_more(world: World) -> None:
     await world.operator()
     (first,) = await world.serve("one")

@@ -43,6 +43,7 @@ class World:
     stack: AsyncExitStack
     operators: list[Program] = field(default_factory=list)
     replicas: list[Replica] = field(default_factory=list)
+    is_left: bool = False  # whether its API server ends with it, so that nothing needs to go
     may_fail: bool = False  # whether a failed pass, with its traceback, belongs to the test
 
     @property
@@ -85,23 +86,41 @@ class World:
         return made
 
     async def _run(self, pod: Body) -> Replica:
-        agent = StubAgent(next(_FREE))
+        agent = StubAgent(self.free_address())
         await agent.start()
         self.stack.push_async_callback(agent.stop)
         name = pod["metadata"]["name"]
+        await self.place(name, agent.address)
+        return Replica(name, agent)
+
+    def free_address(self) -> str:
+        """Return an address at which nobody else listens."""
+        return next(_FREE)
+
+    async def place(self, pod: str, address: str) -> None:
+        """Let a pod run and be ready, at an address where its agent answers."""
         status = {
             "phase": "Running",
-            "podIP": agent.address,
-            "podIPs": [{"ip": agent.address}],
+            "podIP": address,
+            "podIPs": [{"ip": address}],
             "conditions": [{"type": "Ready", "status": "True"}],
         }
-        await self.api.patch("Pod", name, {"status": status}, "status")
-        return Replica(name, agent)
+        await self.api.patch("Pod", pod, {"status": status}, "status")
+
+    async def shards(self, service: str = "mms") -> list[Body]:
+        """Return the ConfigMaps of the list of models, in order."""
+        prefix = f"modelconfig-{service}-"
+        found = {
+            int(body["metadata"]["name"].removeprefix(prefix)): body
+            for body in await self.api.all("ConfigMap")
+            if body["metadata"]["name"].startswith(prefix)
+        }
+        return [found[index] for index in sorted(found)]
 
     async def config(self, service: str = "mms") -> list[str]:
         """Return the names in the list of models."""
-        found = await self.api.find("ConfigMap", f"modelconfig-{service}-0")
-        return [model.name for model in modelconfig.decode(found["data"])] if found else []
+        shards = [modelconfig.read(body).models for body in await self.shards(service)]
+        return sorted(model.name for models in shards for model in models)
 
     async def ready(self, kind: str, name: str) -> Body:
         """Wait for Ready True."""
@@ -203,8 +222,13 @@ async def make(
             for program in world.operators:
                 if program.process.returncode is None:
                     await program.kill()
-            with contextlib.suppress(apis.RefusedError):
-                # Or the next test's operator works on what this one leaves.
-                for kind in ("InferenceService", "TrainedModel"):
-                    await api.delete(kind, "")
-                await api.delete("Namespace", name)
+            if not world.is_left:
+                await _empty(api)
+
+
+async def _empty(api: Api) -> None:
+    """Delete what the next test's operator would work on."""
+    with contextlib.suppress(apis.RefusedError):
+        for kind in ("InferenceService", "TrainedModel"):
+            await api.delete(kind, "")
+        await api.delete("Namespace", api.namespace)

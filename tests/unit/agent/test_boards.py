@@ -105,3 +105,41 @@ async def test_waiting_ends_with_a_change(board: Board) -> None:
     await board.wait("another", 60)
     board.set("m", LOADED)
     await board.wait(board.cursor, 0.0)
+
+
+def test_a_reader_is_told_what_changed_since_its_cursor(board: Board) -> None:
+    for name in ("stays", "goes", "changes"):
+        board.set(name, LOADED)
+    seen = board.cursor
+    board.set("changes", FAILED)
+    board.set("comes", PENDING)
+    board.remove("goes")
+
+    report = board.report(seen)
+
+    assert (report.after, report.gone) == (seen, ("goes",))
+    assert set(report.models) == {"changes", "comes"}
+    assert report.models["changes"].state is State.FAILED
+
+
+@pytest.mark.parametrize("cursor", ["", "0-0", "x", "-1", "{life}-99", "{life}-", "{life}--1"])
+def test_a_reader_of_another_life_is_told_everything(board: Board, cursor: str) -> None:
+    board.set("m", LOADED)
+    life = board.cursor.partition("-")[0]
+
+    report = board.report(cursor.format(life=life))
+
+    assert (report.after, set(report.models)) == ("", {"m"})
+
+
+def test_a_model_that_went_long_ago_makes_the_report_whole(board: Board) -> None:
+    board.set("stays", LOADED)
+    old = board.cursor
+    for number in range(1100):
+        board.set(f"m{number}", LOADED)
+        recent = board.cursor
+        board.remove(f"m{number}")
+
+    assert board.report(old).after == ""
+    assert board.report(recent).gone == ("m1099",)
+    assert set(board.report(old).models) == {"stays"}

@@ -3,7 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.agent import retries
-from shoal.storage.failures import Kind, status_kind
+from shoal.agent.servers import ServerRefusedError
+from shoal.reasons import Reason
+from shoal.storage.failures import FetchError, Kind, status_kind
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,36 @@ def test_a_delay_is_never_nothing_and_never_long(kind: Kind, attempt: int, draw:
 )
 def test_kind_of_a_status(status: int, kind: Kind) -> None:
     assert status_kind(status) is kind
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason", "message"),
+    [
+        pytest.param(
+            FetchError(Kind.TRANSIENT, Reason.STORAGE_UNAVAILABLE, "down"),
+            *(Kind.TRANSIENT, "StorageUnavailable", "down"),
+            id="a-download-says-it-itself",
+        ),
+        pytest.param(
+            ServerRefusedError("no such layer"),
+            *(Kind.UNKNOWN, "ModelLoadFailed", "no such layer"),
+            id="the-servers-own-words",
+        ),
+        pytest.param(
+            FileExistsError("x is in the way"),
+            *(Kind.PERMANENT, "DownloadFailed", "x is in the way"),
+            id="somebody-elses-file",
+        ),
+        pytest.param(
+            OSError("odd"), *(Kind.UNKNOWN, "DownloadFailed", "OSError: odd"), id="anything-else"
+        ),
+    ],
+)
+def test_what_a_failure_is(error: Exception, kind: Kind, reason: str, message: str) -> None:
+    found = retries.failure(error)
+    assert (found.kind, found.reason, found.message) == (kind, reason, message)
+
+
+def test_refused_bytes_are_offered_thrice_and_then_rarely() -> None:
+    offered = [attempt for attempt in range(25) if retries.may_offer(attempt)]
+    assert offered == [0, 1, 2, 10, 20]

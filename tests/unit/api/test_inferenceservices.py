@@ -164,6 +164,11 @@ def test_an_unknown_autoscaler_is_refused() -> None:
         parse(annotations={AUTOSCALER: "abc"})
 
 
+@pytest.mark.parametrize("key", ["sklearn", "triton", "model"])
+def test_a_framework_without_storage_is_served(key: str) -> None:
+    assert inferenceservices.unsupported(parse({key: {}})) == []
+
+
 @pytest.mark.parametrize("annotations", [{}, {MODE: "Standard"}, {AUTOSCALER: "hpa"}])
 def test_an_own_container_is_served_whole(annotations: dict[str, str]) -> None:
     service = parse(own(minReplicas=1, scaleMetric="cpu"), annotations=annotations)
@@ -175,8 +180,29 @@ def test_an_own_container_is_served_whole(annotations: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("service", "path"),
     [
-        pytest.param(parse({"model": {}}), "spec.predictor.model", id="model"),
-        pytest.param(parse({"triton": {}}), "spec.predictor.triton", id="framework"),
+        pytest.param(
+            parse({"model": {"storage": {"path": "a"}}}),
+            "spec.predictor.model.storage",
+            id="storage",
+        ),
+        pytest.param(
+            parse({"triton": {"storageUri": "s3://a"}}),
+            "spec.predictor.triton.storageUri",
+            id="storage-uri",
+        ),
+        pytest.param(
+            parse({"sklearn": {"confidential": {}}}),
+            "spec.predictor.sklearn.confidential",
+            id="confidential",
+        ),
+        pytest.param(
+            parse({"model": {"modelFormat": {"name": "huggingface"}}}),
+            "spec.predictor.model",
+            id="a-server-of-one-model",
+        ),
+        pytest.param(
+            parse({"huggingface": {}}), "spec.predictor.huggingface", id="the-same-by-its-key"
+        ),
         pytest.param(
             parse(own(storageUris=[{"uri": "s3://a"}])),
             "spec.predictor.storageUris",
@@ -207,7 +233,7 @@ def test_what_is_not_served_is_named_with_what_to_do(service: InferenceService, 
     (message,) = inferenceservices.unsupported(service)
 
     assert message.startswith(f"{path}: ")
-    assert "remove" in message or "write" in message
+    assert "remove" in message or "write" in message or "describe" in message
 
 
 @pytest.mark.parametrize(

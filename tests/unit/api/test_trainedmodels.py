@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from shoal import modelconfig
 from shoal.api import trainedmodels
 from shoal.errors import StalledError
 from shoal.reasons import Reason
@@ -30,6 +31,70 @@ def test_memory_is_spelt_canonically(memory: str | int, spelt: str) -> None:
     assert trainedmodels.parse(body(memory=memory)).memory == spelt
 
 
+def test_what_annotations_ask_for_reaches_the_agents() -> None:
+    digest = "sha256:" + "0" * 64
+    asked = body()
+    asked["metadata"]["annotations"] = {
+        "serving.kserve.io/refresh": "2",
+        "serving.kserve.io/artifact-digest": digest,
+        "serving.kserve.io/storageSecretName": "key",
+    }
+
+    entry = trainedmodels.parse(asked).entry
+
+    assert (entry.refresh, entry.artifact_digest, entry.storage_secret) == ("2", digest, "key")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "served", "expected"),
+    [
+        pytest.param("", "", "", id="never-refreshed"),
+        pytest.param("new", "old", "new", id="what-is-asked-counts"),
+        pytest.param("", "old", "old", id="removing-the-annotation-changes-nothing"),
+    ],
+)
+def test_the_refresh_that_counts(annotation: str, served: str, expected: str) -> None:
+    key = "serving.kserve.io/refresh"
+    made = body() | {"status": {"annotations": {key: served}} if served else {}}
+    made["metadata"]["annotations"] = {key: annotation} if annotation else {}
+    assert trainedmodels.parse(made).entry.refresh == expected
+
+
+def test_a_malformed_digest_is_named() -> None:
+    wrong = body()
+    wrong["metadata"]["annotations"] = {"serving.kserve.io/artifact-digest": "md5:12"}
+    with pytest.raises(StalledError, match=r"metadata.annotations\[serving.kserve.io/artifact-"):
+        trainedmodels.parse(wrong)
+
+
+def sized(size: int) -> dict[str, Any]:
+    """Make a model that takes so many bytes in the list."""
+    rest = modelconfig.size(modelconfig.row(trainedmodels.parse(body(storageUri="s3://")).entry))
+    return body(storageUri="s3://" + "x" * (size - rest))
+
+
+def test_a_model_may_take_what_it_may_take() -> None:
+    entry = trainedmodels.parse(sized(modelconfig.LARGEST_MODEL)).entry
+    assert modelconfig.size(modelconfig.row(entry)) == modelconfig.LARGEST_MODEL
+
+
+def test_a_model_that_is_too_big_is_refused_with_the_numbers() -> None:
+    with pytest.raises(StalledError) as caught:
+        trainedmodels.parse(sized(modelconfig.LARGEST_MODEL + 1))
+    assert caught.value.reason is Reason.MODEL_TOO_BIG
+    assert caught.value.message == (
+        "spec.model.storageUri: too long: the model would take 16385 bytes in its server's list "
+        "of models, where one may take 16384; shorten it"
+    )
+
+
+def test_a_refused_annotation_is_named() -> None:
+    refused = body()
+    refused["metadata"]["annotations"] = {"serving.kserve.io/refresh": "\U0001f41f" * 1500}
+    with pytest.raises(StalledError, match=r"metadata.annotations\[serving.kserve.io/refresh\]"):
+        trainedmodels.parse(refused)
+
+
 def test_an_unknown_field_is_tolerated() -> None:
     assert trainedmodels.parse(body(colour="blue")) == trainedmodels.parse(body())
 
@@ -51,7 +116,7 @@ def test_an_unknown_field_is_tolerated() -> None:
         pytest.param(
             body(storageUri="ftp://a"),
             "spec.model.storageUri: The storage uri must start with one of the prefixes: s3://, "
-            'gs://, https://, http://. (the storage uri given is "ftp://a")',
+            'gs://, https://, http://, az://, hf://, pvc://. (the storage uri given is "ftp://a")',
             id="scheme-unknown",
         ),
         pytest.param(

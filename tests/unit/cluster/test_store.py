@@ -3,6 +3,7 @@
 from shoal.cluster import kinds
 from shoal.cluster.ports import Body
 from shoal.cluster.store import Store
+from shoal.runtimes import pins
 from support import builders
 
 A, B = ("default", "a"), ("default", "b")
@@ -55,6 +56,67 @@ def test_users_of_an_account_are_those_that_name_it() -> None:
     assert store.users_of_account("other", "robot") == set()
 
 
+def runtime(version: str = "1", *formats: str, namespace: str = "") -> Body:
+    meta = {"resourceVersion": version}
+    return builders.serving_runtime(*formats or ("sklearn",), metadata=meta, namespace=namespace)
+
+
+def looking(name: str, format_: str = "sklearn", namespace: str = "default") -> Body:
+    return builders.framework(format_, name=name, namespace=namespace)
+
+
+def test_a_runtime_concerns_those_that_look_for_it() -> None:
+    store = Store()
+    for body in (looking("a"), looking("b", "onnx"), looking("c", namespace="other")):
+        store.put(kinds.INFERENCE_SERVICE, body)
+    everywhere = {A, ("other", "c")}
+    assert store.put(kinds.CLUSTER_SERVING_RUNTIME, runtime()) == everywhere
+    assert store.put(kinds.SERVING_RUNTIME, runtime(namespace="default")) == {A}
+    assert store.remove(kinds.SERVING_RUNTIME, "default", "kserve-mlserver") == {A}
+    assert store.remove(kinds.CLUSTER_SERVING_RUNTIME, "", "kserve-mlserver") == everywhere
+    assert store.remove(kinds.CLUSTER_SERVING_RUNTIME, "", "kserve-mlserver") == set()
+
+
+def test_a_changed_runtime_concerns_those_before_and_those_now() -> None:
+    store = Store()
+    store.put(kinds.INFERENCE_SERVICE, looking("a"))
+    store.put(kinds.INFERENCE_SERVICE, looking("b", "onnx"))
+    store.put(kinds.CLUSTER_SERVING_RUNTIME, runtime())
+    assert store.put(kinds.CLUSTER_SERVING_RUNTIME, runtime("2", "onnx")) == {A, B}
+    assert store.put(kinds.CLUSTER_SERVING_RUNTIME, runtime("2", "onnx")) == set()
+
+
+def test_a_runtime_concerns_those_whose_deployment_names_it() -> None:
+    store = Store()
+    labels = {"serving.kserve.io/inferenceservice": "a"}
+    body = runtime("1", "onnx")
+    pin = pins.Pin(body["kind"], body["metadata"]["name"], "digest", "v2")
+    store.put(kinds.INFERENCE_SERVICE, looking("a"))
+    assert store.put(kinds.CLUSTER_SERVING_RUNTIME, body) == set()
+    deployment = builders.deployment(labels=labels, annotations=pin.encode())
+    store.put(kinds.DEPLOYMENT, deployment)
+    assert store.put(kinds.CLUSTER_SERVING_RUNTIME, runtime("2", "onnx")) == {A}
+
+
+def test_a_sweep_of_runtimes_wakes_their_services() -> None:
+    store = Store()
+    store.put(kinds.INFERENCE_SERVICE, looking("a"))
+    before = store.versions(kinds.CLUSTER_SERVING_RUNTIME)
+    assert store.sweep(kinds.CLUSTER_SERVING_RUNTIME, [runtime()], before) == {A}
+    before = store.versions(kinds.CLUSTER_SERVING_RUNTIME)
+    assert store.sweep(kinds.CLUSTER_SERVING_RUNTIME, [runtime()], before) == set()
+    assert store.sweep(kinds.CLUSTER_SERVING_RUNTIME, [], before) == {A}
+
+
+def test_runtimes_are_the_namespaces_and_the_clusters() -> None:
+    store = Store()
+    store.put(kinds.CLUSTER_SERVING_RUNTIME, runtime())
+    for namespace in ("default", "other"):
+        store.put(kinds.SERVING_RUNTIME, runtime(namespace=namespace))
+    found = [body["metadata"]["namespace"] for body in store.runtimes("default")]
+    assert found == ["default", ""]
+
+
 def test_a_sweep_adds_what_the_watch_missed() -> None:
     store = Store()
     before = store.versions(kinds.TRAINED_MODEL)
@@ -100,3 +162,27 @@ def test_a_sweep_does_not_revive_what_was_removed_meanwhile() -> None:
     store.remove(kinds.TRAINED_MODEL, "default", "m")
     assert store.sweep(kinds.TRAINED_MODEL, [model("m", "a")], before) == set()
     assert held(store, A) == []
+
+
+def test_an_older_state_is_let_pass() -> None:
+    store = Store()
+    store.put(kinds.TRAINED_MODEL, model("m", "a", "10"))
+    assert store.put(kinds.TRAINED_MODEL, model("m", "b", "9")) == set()
+    assert held(store, A) == ["m"]
+
+
+def test_what_was_removed_stays_removed_when_an_older_answer_comes_late() -> None:
+    store = Store()
+    store.put(kinds.TRAINED_MODEL, model("m", "a", "1"))
+    store.remove(kinds.TRAINED_MODEL, "default", "m")
+    assert store.put(kinds.TRAINED_MODEL, model("m", "a", "2")) == set()
+    assert held(store, A) == []
+
+
+def test_another_object_of_the_same_name_may_come() -> None:
+    store = Store()
+    store.put(kinds.TRAINED_MODEL, model("m", "a", "10"))
+    store.remove(kinds.TRAINED_MODEL, "default", "m")
+    anew = builders.trained_model("m", parent="a", resourceVersion="9", uid="another")
+    assert store.put(kinds.TRAINED_MODEL, anew) == {A}
+    assert held(store, A) == ["m"]

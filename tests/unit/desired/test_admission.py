@@ -116,11 +116,11 @@ def test_effective_limit(resources: Body, config: Body, limit: int | None) -> No
         builders.inference_service(containers=[builders.container(resources=resources)])
     )
     serving = settings.ServingConfig.model_validate({"inferenceService": {"resource": config}})
-    assert admission.limit(service, serving) == limit
+    assert admission.limit(builders.server(service), serving) == limit
 
 
 def test_a_limit_that_is_no_quantity_is_refused_by_its_path() -> None:
     bad = builders.container(resources={"limits": {"memory": "much"}})
     service = inferenceservices.parse(builders.inference_service(containers=[bad]))
     with pytest.raises(StalledError, match=r"spec.predictor.containers\[0\].resources: memory"):
-        admission.limit(service, CONFIG)
+        admission.limit(builders.server(service), CONFIG)

@@ -121,4 +121,4 @@ def _classed(service: str, predictor: str) -> Wanted:
     body = builders.inference_service(annotations={key: service} if service else {})
     body["spec"]["predictor"]["annotations"] = {key: predictor} if predictor else {}
     parsed = InferenceService(Metadata.parse(body), Spec.model_validate(body["spec"]))
-    return Wanted(parsed, settings.ServingConfig())
+    return Wanted(parsed, settings.ServingConfig(), builders.server(parsed))

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from shoal.api import settings
-from shoal.desired import children, configmaps, deployments, ingresses, metadata, roles
+from shoal.desired import children, configmaps, deployments, ingresses, metadata, roles, shards
 from shoal.modelconfig import Model
 from support import builders
 from support.builders import Body, Json
@@ -37,7 +37,7 @@ def _class(name: str) -> Body:
             None,
             {},
             {"is_host": True},
-            ["ConfigMap", "Role", "RoleBinding", *PREDICTOR, "Ingress"],
+            ["Role", "RoleBinding", "ConfigMap", *PREDICTOR, "Ingress"],
             id="host",
         ),
         pytest.param(
@@ -138,7 +138,8 @@ def test_a_named_predictor_names_its_objects() -> None:
 
 def test_the_list_of_models_is_sorted() -> None:
     other = Model("a", "s3://b/a", "custom", "1Gi")
-    made = configmaps.make(builders.wanted(models=(MODEL, other)))
+    wanted = builders.wanted(models=(MODEL, other))
+    (made,) = configmaps.make(wanted, shards.spread(wanted.models))
     assert made["data"]["models.json"].index('"a"') < made["data"]["models.json"].index('"m1"')
 
 
@@ -159,7 +160,7 @@ def test_role_names_exactly_the_secrets(
     rules = roles.make(builders.wanted(body, secrets=secrets))["rules"]
     named = {rule["resources"][0]: rule["resourceNames"] for rule in rules}
     assert named.get("secrets") == expected
-    assert named["configmaps"] == ["modelconfig-custom-model-mms-0"]
+    assert named["configmaps"] == [f"modelconfig-custom-model-mms-{shard}" for shard in (0, 1)]
     assert named["serviceaccounts"] == ["default"]
 
 
@@ -220,3 +221,10 @@ def test_the_first_agent_gets_room_unless_the_user_chose_a_strategy() -> None:
     body = builders.inference_service(predictor={"deploymentStrategy": {"type": "Recreate"}})
     chosen = deployments.make(builders.wanted(body, make_room=True))
     assert chosen["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_role_names_the_secrets_of_models_beside_the_others() -> None:
+    own = Model("b", "s3://m/b", "sklearn", "1Mi", storage_secret="own")  # noqa: S106
+    wanted = builders.wanted(is_host=True, models=(MODEL, own), secrets=("listed",))
+    named = {rule["resources"][0]: rule["resourceNames"] for rule in roles.make(wanted)["rules"]}
+    assert named["secrets"] == ["listed", "own"]

@@ -6,7 +6,6 @@ import pytest
 from shoal.api import inferenceservices, settings
 from shoal.desired import containers
 from shoal.errors import StalledError
-from shoal.reasons import Reason
 from support import builders
 
 CONFIG = settings.ServingConfig()
@@ -16,7 +15,8 @@ DEFAULTS = {"cpu": "1", "memory": "2Gi"}
 
 def _made(*boxes: Mapping[str, Any]) -> list[dict[str, Any]]:
     body = builders.inference_service(containers=[dict(box) for box in boxes])
-    return containers.make(inferenceservices.parse(body), CONFIG)
+    server = builders.server(inferenceservices.parse(body))
+    return containers.make(server, builders.SERVICE, CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,6 @@ def test_what_is_no_quantity_is_refused_by_its_path(resources: dict[str, Any]) -
     match = r"spec.predictor.containers\[1\].resources: cpu: 'x' is not a quantity"
     with pytest.raises(StalledError, match=match):
         _made(builders.container("a"), builders.container(resources=resources))
-
-
-def test_a_predictor_without_containers_is_refused() -> None:
-    body = builders.inference_service(containers=[], predictor={"sklearn": {}})
-    with pytest.raises(StalledError, match=r"spec\.predictor\.containers") as error:
-        containers.make(inferenceservices.parse(body), CONFIG)
-    assert error.value.reason == Reason.INVALID_PREDICTOR_SPEC
 
 
 def test_the_users_manifest_is_left_as_it_is() -> None:

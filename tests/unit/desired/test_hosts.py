@@ -30,11 +30,11 @@ def test_is_host(
     containers: list[Body] | None, *, named: bool, already: bool, expected: bool
 ) -> None:
     service = inferenceservices.parse(builders.inference_service(containers=containers))
-    assert hosts.is_host(service, named_by_model=named, already=already) is expected
+    server = builders.server(service)
+    assert hosts.is_host(service, server, named_by_model=named, already=already) is expected
 
 
-def test_a_framework_without_containers_is_asked_by_its_models() -> None:
-    body = builders.inference_service(containers=[], predictor={"sklearn": {}})
-    service = inferenceservices.parse(body)
-    assert not hosts.is_host(service, named_by_model=False, already=False)
-    assert hosts.is_host(service, named_by_model=True, already=False)
+def test_a_framework_without_storage_is_one_before_any_model_names_it() -> None:
+    service = inferenceservices.parse(builders.framework("sklearn"))
+    server = builders.server(service, builders.runtime("sklearn"))
+    assert hosts.is_host(service, server, named_by_model=False, already=False)

@@ -2,9 +2,12 @@ from typing import Any
 
 import pytest
 
+from shoal.api import quantities
+from shoal.api.settings import AgentConfig
 from shoal.desired import deployments
 from shoal.errors import StalledError
 from shoal.reasons import Reason
+from shoal.settings import AgentSettings
 from support import builders
 from support.builders import Body
 
@@ -29,7 +32,6 @@ def test_the_agent_comes_last_and_knows_its_server() -> None:
         "SHOAL_POD_NAME": None,
         "SHOAL_NAMESPACE": "default",
         "SHOAL_INFERENCE_SERVICE": "custom-model-mms",
-        "SHOAL_MODEL_CONFIG": "modelconfig-custom-model-mms-0",
         "SHOAL_SERVICE_ACCOUNT": "default",
         "SHOAL_SERVER_URL": "http://127.0.0.1:9000",
     }
@@ -152,3 +154,88 @@ def test_other_mounts_ports_and_names_are_welcome() -> None:
         volumeMounts=[{"name": "v", "mountPath": "/mnt/models-of-mine"}],
     )
     assert _pod(builders.inference_service(containers=[box]))
+
+
+def test_claims_are_mounted_for_pvc_addresses() -> None:
+    def claim(name: str, claim_name: str) -> Body:
+        return {"name": name, "persistentVolumeClaim": {"claimName": claim_name}}
+
+    box = builders.container(volumeDevices=[{"name": "raw", "devicePath": "/dev/x"}])
+    service = builders.inference_service(containers=[box])
+    service["spec"]["predictor"]["volumes"] = [
+        claim("models", "shared"),
+        claim("again", "shared"),
+        claim("raw", "device"),
+        {"name": "other", "emptyDir": {}},
+    ]
+    agent = _pod(service)["containers"][-1]
+    mounts = [row for row in agent["volumeMounts"] if row["mountPath"].startswith("/mnt/claims")]
+    assert mounts == [{"name": "models", "mountPath": "/mnt/claims/shared", "readOnly": True}]
+
+
+@pytest.mark.parametrize(
+    ("given", "volume", "variable"),
+    [
+        pytest.param({}, {}, None, id="the-nodes-disk-is-the-bound"),
+        pytest.param({"storeLimit": "0"}, {}, None, id="zero-is-none"),
+        pytest.param(
+            {"storeLimit": "2048Mi"}, {"sizeLimit": "2Gi"}, "2147483648", id="spelt-canonically"
+        ),
+    ],
+)
+def test_the_limit_of_the_store(
+    given: dict[str, str], volume: dict[str, str], variable: str | None
+) -> None:
+    wanted = builders.wanted(config={"agent": given}, is_host=True)
+    pod = deployments.make(wanted)["spec"]["template"]["spec"]
+    stores = {row["name"]: row.get("emptyDir") for row in pod["volumes"]}
+    env = {row["name"]: row.get("value") for row in pod["containers"][-1]["env"]}
+    assert (stores["model-store"], env.get("SHOAL_STORE_BYTES")) == (volume, variable)
+
+
+@pytest.mark.parametrize(
+    ("given", "variables"),
+    [
+        pytest.param({}, {}, id="the-agents-own-defaults"),
+        pytest.param({"fetchMaxSize": "1024Gi", "fetchConcurrency": 4}, {}, id="spelt-out"),
+        pytest.param(
+            {"fetchMaxSize": "5G", "fetchStallSeconds": "30", "archiveRatio": 2000},
+            {
+                "SHOAL_FETCH_MAX_BYTES": "5000000000",
+                "SHOAL_FETCH_STALL_SECONDS": "30",
+                "SHOAL_ARCHIVE_RATIO": "2000",
+            },
+            id="others",
+        ),
+        pytest.param(
+            {"fetchConcurrency": 9, "fetchMaxFiles": 10, "fetchSeconds": 60},
+            {
+                "SHOAL_FETCH_CONCURRENCY": "9",
+                "SHOAL_FETCH_MAX_FILES": "10",
+                "SHOAL_FETCH_SECONDS": "60",
+            },
+            id="the-rest",
+        ),
+    ],
+)
+def test_the_limits_of_downloads(given: dict[str, object], variables: dict[str, str]) -> None:
+    wanted = builders.wanted(config={"agent": given}, is_host=True)
+    pod = deployments.make(wanted)["spec"]["template"]["spec"]
+    env = {row["name"]: row.get("value") for row in pod["containers"][-1]["env"]}
+    named = {name: env[name] for name in env if name.startswith(("SHOAL_FETCH", "SHOAL_ARCHIVE"))}
+    assert named == variables
+
+
+def test_the_agents_defaults_are_those_of_the_configuration() -> None:
+    agent = AgentSettings.parse({"SHOAL_NAMESPACE": "ns", "SHOAL_INFERENCE_SERVICE": "svc"})
+    config = AgentConfig()
+    assert (agent.fetch_concurrency, agent.fetch_max_files, agent.archive_ratio) == (
+        config.fetch_concurrency,
+        config.fetch_max_files,
+        config.archive_ratio,
+    )
+    assert (agent.fetch_stall_seconds, agent.fetch_seconds) == (
+        config.fetch_stall_seconds,
+        config.fetch_seconds,
+    )
+    assert agent.fetch_max_bytes == quantities.parse(config.fetch_max_size)

@@ -64,30 +64,7 @@ def test_urls_of_a_service() -> None:
     assert urls.address(config, SERVICE) == "http://m-predictor.ns.svc.cluster.local"
 
 
-@pytest.mark.parametrize(
-    ("env", "expected"),
-    [
-        pytest.param(None, "v2", id="v2-where-nothing-is-said"),
-        pytest.param([{"name": "OTHER", "value": "v1"}], "v2", id="another-variable"),
-        pytest.param([{"name": "PROTOCOL", "value": "v1"}], "v1", id="v1"),
-        pytest.param([{"name": "PROTOCOL", "value": "v2"}], "v2", id="v2"),
-        pytest.param(
-            [{"name": "PROTOCOL", "value": "v1"}, {"name": "PROTOCOL", "value": "v2"}],
-            "v2",
-            id="the-last-one-counts",
-        ),
-    ],
-)
-def test_protocol(env: list[dict[str, str]] | None, expected: str) -> None:
-    body = builders.inference_service(containers=[builders.container(env=env)])
-    assert urls.protocol(inferenceservices.parse(body)) == expected
-
-
-def test_protocol_of_a_framework_is_v2_without_a_container() -> None:
-    body = builders.inference_service(containers=[], predictor={"sklearn": {}})
-    assert urls.protocol(inferenceservices.parse(body)) == "v2"
-
-
 def test_model_path() -> None:
-    assert urls.model_path("m1", urls.V2) == "/v2/models/m1/infer"
-    assert urls.model_path("m1", urls.V1) == "/v1/models/m1:predict"
+    assert urls.model_path("m1", "v2") == "/v2/models/m1/infer"
+    assert urls.model_path("m1", "v1") == "/v1/models/m1:predict"
+    assert urls.model_path("m1", "grpc-v2") == ""

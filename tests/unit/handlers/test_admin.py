@@ -7,7 +7,12 @@ import pytest
 from shoal.handlers.admin import Health
 
 LEADER = Health(
-    leading=True, synced=True, watch_ages={"pods": 59.0}, oldest_key=0.1, api_contact_age=1.0
+    able=True,
+    leading=True,
+    synced=True,
+    watch_ages={"pods": 59.0},
+    oldest_key=0.1,
+    api_contact_age=1.0,
 )
 
 
@@ -28,6 +33,10 @@ LEADER = Health(
         pytest.param(
             replace(LEADER, leading=False, watch_ages={}, api_contact_age=61.0), True, False,
             id="standing-by-without-the-api-server",
+        ),
+        pytest.param(
+            replace(LEADER, able=False, leading=False, synced=False, watch_ages={}), True, False,
+            id="waiting-for-what-leading-takes",
         ),
     ],
 )  # fmt: skip

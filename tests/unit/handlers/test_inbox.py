@@ -1,8 +1,11 @@
 """What a watch event fills and wakes, and what a relist mends."""
 
+import asyncio
+
 import pytest
 
 from shoal.cluster import kinds
+from shoal.cluster.kinds import Kind
 from shoal.cluster.ports import ApiError, Body
 from shoal.cluster.store import Key, Store
 from shoal.handlers.inbox import Inbox
@@ -75,3 +78,46 @@ async def test_a_relist_that_is_refused_changes_nothing() -> None:
     with pytest.raises(ApiError):
         await got.inbox.relist(cluster, ())
     assert got.store.count(kinds.INFERENCE_SERVICE) == 1
+
+
+class CountingCluster(FakeCluster):
+    """Counts its lists of models, and refuses the first `refusals` of them."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        super().__init__()
+        self.refusals = refusals
+        self.lists = 0
+        self.listed = asyncio.Event()
+
+    async def list(self, kind: Kind, namespace: str = "") -> list[Body]:
+        if kind is kinds.TRAINED_MODEL:
+            self.lists += 1
+            if self.lists <= self.refusals:
+                raise ApiError(503, "Unreachable", "no answer")
+            self.listed.set()
+        return await super().list(kind, namespace)
+
+
+async def _relisting(cluster: CountingCluster, seconds: float, gap: asyncio.Event) -> None:
+    """Relist until it has worked once."""
+    task = asyncio.create_task(Received().inbox.relist_for_ever(cluster, (), seconds, gap))
+    try:
+        async with asyncio.timeout(5):
+            await cluster.listed.wait()
+    finally:
+        task.cancel()
+
+
+async def test_a_gap_in_a_watch_is_followed_by_a_relist() -> None:
+    cluster, gap = CountingCluster(), asyncio.Event()
+    gap.set()
+    await _relisting(cluster, 3600, gap)
+    assert cluster.lists == 1
+    assert not gap.is_set()
+
+
+async def test_a_relist_that_was_refused_comes_again_long_before_its_turn() -> None:
+    cluster, gap = CountingCluster(refusals=1), asyncio.Event()
+    gap.set()
+    await _relisting(cluster, 3600, gap)
+    assert cluster.lists == 2

@@ -1,9 +1,11 @@
 """Whose a TrainedModel is, and what becomes of it when its InferenceService goes."""
 
+from typing import Any
+
 import pytest
 
 from shoal.cluster import kinds
-from shoal.cluster.ports import ApiError
+from shoal.cluster.ports import ApiError, Body
 from support import builders
 from support.fakes import FakeAgents, FakeCluster
 from support.passes import KEY, World
@@ -105,3 +107,55 @@ async def test_a_model_that_was_orphaned_on_purpose_stays() -> None:
     world.cluster.put(builders.trained_model("widow"))
     await world.reconciler(store).reconcile(KEY)
     assert world.names(kinds.TRAINED_MODEL) == ["widow"]
+
+
+def owned(world: World) -> int:
+    bodies = world.cluster.objects.items()
+    return sum(
+        "ownerReferences" in b["metadata"] for key, b in bodies if key[0] == "trainedmodels"
+    )
+
+
+async def test_most_models_are_owned_when_there_is_nothing_to_report(world: World) -> None:
+    for number in range(25):
+        world.cluster.put(builders.trained_model(f"m{number:02}"))
+    store = await world.stored()
+    reconciler = world.reconciler(store)
+    world.seconds = 0
+    assert await reconciler.reconcile(KEY) == 1.0
+    assert owned(world) == 10
+    world.seconds = 2  # held states are written now
+    assert await reconciler.reconcile(KEY) == 1.0
+    assert owned(world) == 20
+    assert await reconciler.reconcile(KEY) is None
+    assert owned(world) == 25
+
+
+def served(name: str, uid: str, **meta: Any) -> Body:
+    status = {"inferenceService": {"name": name, "uid": uid}}
+    return {**builders.trained_model("m", **meta), "status": status}
+
+
+@pytest.mark.parametrize(
+    ("model", "left"),
+    [
+        pytest.param(served(builders.SERVICE, "uid-of-a-former-one"), [], id="its-own: gone"),
+        pytest.param(served("another", "uid-of-another"), ["m"], id="it-was-of-another: stays"),
+        pytest.param(
+            served(
+                builders.SERVICE,
+                "uid-of-a-former-one",
+                labels={"inferenceservice": builders.SERVICE},
+            ),
+            ["m"],
+            id="orphaned-on-purpose: stays",
+        ),
+    ],
+)
+async def test_a_model_that_is_not_owned_yet_goes_with_the_service_that_served_it(
+    model: Body, left: list[str]
+) -> None:
+    world = World(FakeCluster(), FakeAgents())
+    world.cluster.put(model)
+    await world.run()
+    assert world.names(kinds.TRAINED_MODEL) == left

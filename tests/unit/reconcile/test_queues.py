@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from shoal.cluster.ports import ApiError
 from shoal.cluster.store import Key
 from shoal.reconcile import queues
 from shoal.reconcile.queues import Queue
@@ -149,3 +150,21 @@ def test_the_window_follows_the_cost(cost: float, expected: float) -> None:
 )
 def test_the_backoff_grows_and_is_capped(failures: int, share: float, expected: float) -> None:
     assert queues.backoff(failures, share) == expected
+
+
+async def test_a_failed_key_keeps_to_what_it_was_asked_to_wait() -> None:
+    loop = asyncio.get_running_loop()
+    times: list[float] = []
+
+    async def body(key: Key, turn: int) -> None:
+        times.append(loop.time())
+        if turn == 1:
+            queue.add(key)  # an event of its own making
+            loop.call_soon(queue.add, key)  # and one that comes late
+            raise ApiError(429, "TooManyRequests", "later", retry_after=0.6)
+
+    passes = Passes(body)
+    async with Running(passes) as queue:
+        queue.add(A)
+        await passes.until(2)
+    assert times[1] - times[0] >= 0.6

@@ -136,6 +136,18 @@ async def test_a_new_pod_that_is_not_ready_is_counted_and_changes_nothing(world:
     assert world.one(kinds.TRAINED_MODEL, "model1-custom")["status"]["copies"]["summary"] == "1/2"
 
 
+async def test_a_service_that_grows_is_not_ready_and_its_models_are(world: World) -> None:
+    await until_loaded(world)
+    deployment = world.one(kinds.DEPLOYMENT, f"{builders.SERVICE}-predictor")
+    too_few = builders.condition("Available", "False", "MinimumReplicasUnavailable", "1 of 2")
+    deployment["status"] = {"conditions": [too_few]}
+    world.cluster.writes.clear()
+    await world.run()
+    assert world.service() == ("False", "MinimumReplicasUnavailable")
+    assert world.model() == ("True", "")
+    assert world.cluster.writes == [("apply status", "InferenceService", builders.SERVICE)]
+
+
 async def test_a_passing_state_is_held_back_for_a_second(world: World) -> None:
     world.cluster.put(builders.trained_model())
     remaining = await world.run()
@@ -345,6 +357,17 @@ async def test_agents_may_read_the_secrets_that_their_account_lists(world: World
     world.cluster.put(builders.trained_model())
     await world.run()
     assert granted(world) == ["store"]
+
+
+async def test_agents_may_read_the_authority_that_their_account_names(world: World) -> None:
+    note = {"serving.kserve.io/s3-cabundle-configmap": "ca"}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount"}
+    world.cluster.put(account | {"metadata": builders.metadata("default", annotations=note)})
+    world.cluster.put(builders.trained_model())
+    await world.run()
+    rules = world.one(kinds.ROLE, "custom-model-mms-agent")["rules"]
+    wanted = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["ca"]}
+    assert {**wanted, "verbs": ["get"]} in rules
 
 
 async def test_a_right_that_the_operator_does_not_hold_is_not_passed_on(world: World) -> None:

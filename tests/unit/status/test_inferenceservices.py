@@ -73,6 +73,32 @@ def test_predictor_ready_from_the_deployment(
     assert _condition(status, "Ready")[0] == expected[0]
 
 
+@pytest.mark.parametrize(
+    ("facts", "may"),
+    [
+        pytest.param(UP, True, id="ready"),
+        pytest.param(
+            replace(UP, deployment=builders.deployment([UNAVAILABLE, ROLLING])), True, id="grows"
+        ),
+        pytest.param(
+            replace(UP, deployment=builders.deployment([UNAVAILABLE]), has_ingress=False),
+            False,
+            id="grows-and-has-no-ingress",
+        ),
+        pytest.param(replace(UP, has_ingress=False), False, id="no-ingress"),
+        pytest.param(replace(UP, deployment=builders.deployment([STUCK])), False, id="stuck"),
+        pytest.param(replace(UP, deployment=builders.deployment([REFUSED])), False, id="refused"),
+        pytest.param(replace(UP, deployment=None), False, id="no-deployment"),
+        pytest.param(replace(UP, stopped=True), False, id="stopped"),
+        pytest.param(
+            replace(UP, error=StalledError(Reason.INVALID_SPEC, "wrong")), False, id="wrong"
+        ),
+    ],
+)
+def test_models_may_be_ready_while_replicas_are_missing(facts: Facts, *, may: bool) -> None:
+    assert inferenceservices.may_serve(_compute(facts)) is may
+
+
 def test_ready_service() -> None:
     status = _compute(replace(UP, models=(3, 2)))
     times = {"lastTransitionTime": "2026-11-21T12:00:00Z", "observedGeneration": 7}

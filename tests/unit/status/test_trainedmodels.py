@@ -33,6 +33,7 @@ def _failed(message: str = "refused", loaded: str = "") -> ModelState:
 
 
 LOADED = _state(State.LOADED)
+DOWN = _state(State.PENDING, reason="ServerUnavailable")
 FAILED_BEFORE = builders.model_state(State.FAILED, OTHER, reason="Odd")
 UP = Parent(
     ready=True,
@@ -112,6 +113,7 @@ def test_a_model_that_every_ready_replica_has_is_ready() -> None:
             False,
             id="loading-is-further",
         ),
+        pytest.param([_replica("a", DOWN)], "False", "ServerUnavailable", False, id="down"),
         pytest.param(
             [_replica("a", _state(State.UNLOADING))], "False", "Pending", False, id="unloading"
         ),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shoal.storage import archives
-from shoal.storage.archives import ArchiveError, ArchiveTooBigError
+from shoal.storage.unpackings import ArchiveError, ArchiveTooBigError
 
 ROOM = 1 << 20
 

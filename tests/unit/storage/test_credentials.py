@@ -139,6 +139,47 @@ def test_how_google_is_reached(known: Credentials, expected: dict[str, Any]) -> 
     assert {key: getattr(options, key) for key in expected} == expected
 
 
+AZURE = {"AZURE_STORAGE_ACCESS_KEY": "azk"}
+PRINCIPAL = {"AZ_CLIENT_ID": "i", "AZ_CLIENT_SECRET": "azk", "AZ_TENANT_ID": "t"}
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        pytest.param(
+            Credentials((secret(KEYS), secret(AZURE, "az")), environ=PRINCIPAL),
+            {"origin": "Secret ns/az", "key": "azk", "client_id": ""},
+            id="first Secret that has any",
+        ),
+        pytest.param(
+            Credentials((secret(PRINCIPAL),)),
+            {"client_id": "i", "client_secret": "azk", "tenant": "t", "anonymous": False},
+            id="service principal by its old names",
+        ),
+        pytest.param(
+            Credentials((secret({"AZURE_STORAGE_SAS_TOKEN": "?sig=1"}),)),
+            {"sas": "sig=1"},
+            id="a token as the portal gives it",
+        ),
+        pytest.param(Credentials(environ=AZURE), {"origin": "environment"}, id="environment"),
+        pytest.param(
+            Credentials(environ={"AZURE_FEDERATED_TOKEN_FILE": "/t", "AZURE_CLIENT_ID": "i"}),
+            {"ambient": True, "anonymous": False},
+            id="workload identity",
+        ),
+        pytest.param(
+            Credentials((secret(KEYS),), environ={"AZURE_STORAGE_ENDPOINT": "http://e/"}),
+            {"origin": "no credentials", "anonymous": True, "endpoint": "http://e"},
+            id="none",
+        ),
+    ],
+)
+def test_how_azure_is_reached(known: Credentials, expected: dict[str, Any]) -> None:
+    options = credentials.azure(known)
+    assert {key: getattr(options, key) for key in expected} == expected
+    assert "azk" not in repr(options)
+
+
 def test_headers_of_a_host() -> None:
     known = Credentials((secret({"https-host": "h", "headers": '{"A": "b"}'}),))
     assert credentials.headers("h", known) == ("Secret ns/s", '{"A": "b"}')

@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from shoal.storage import uris
 from shoal.storage.uris import UriError
 
+BLOB = "https://a.blob.core.windows.net"
+
 
 @pytest.mark.parametrize(
     ("uri", "bucket", "key"),
@@ -14,6 +16,12 @@ from shoal.storage.uris import UriError
         pytest.param("gs://b", "b", "", id="whole bucket"),
         pytest.param("s3://b/a b%20c", "b", "a b%20c", id="taken as it is"),
         pytest.param("https://h:1/a/b.zip?sig=1", "h", "/a/b.zip", id="link"),
+        pytest.param("pvc://c", "c", "", id="whole claim"),
+        pytest.param("hf://org/model:v1", "org", "model", id="model of a hub"),
+        pytest.param("az://c/a/", "c", "a/", id="Azure container"),
+        pytest.param(f"{BLOB}/c/a%20b/?sig=1", "c", "a b/", id="Azure link: decoded"),
+        pytest.param(f"{BLOB}/c", "c", "", id="Azure link to a container"),
+        pytest.param(f"{BLOB}/", "a.blob.core.windows.net", "/", id="no container: a link"),
     ],
 )
 def test_an_address_is_read(uri: str, bucket: str, key: str) -> None:
@@ -25,8 +33,18 @@ def test_an_address_is_read(uri: str, bucket: str, key: str) -> None:
     ("uri", "message"),
     [
         pytest.param("model", "starts with none of s3://", id="no scheme"),
-        pytest.param("pvc://c/p", "starts with none of s3://", id="another scheme"),
+        pytest.param("ftp://c/p", "starts with none of s3://", id="another scheme"),
+        pytest.param("pvc:///p", "names no claim", id="no claim"),
+        pytest.param("hf://model", "is not of the form", id="no organisation"),
+        pytest.param("hf://org/model/file", "is not of the form", id="more than a model"),
+        pytest.param("hf://org/model:", "is not of the form", id="no revision"),
+        pytest.param("hf://org/..", "'..' cannot be the name", id="up on a hub"),
+        pytest.param("pvc://c/../d", "segment '..'", id="out of a claim"),
         pytest.param("s3:///key", "names no bucket", id="no bucket"),
+        pytest.param("az:///key", "names no container", id="no container"),
+        pytest.param(
+            f"{BLOB}/c/a/../b?sig=s", "net/c/a/../b' has", id="Azure: no signature shown"
+        ),
         pytest.param("s3://b/a//b", "segment ''", id="empty segment"),
         pytest.param("s3://b/../b", "segment '..'", id="up"),
         pytest.param("s3://b/./b", "segment '.'", id="dot"),
@@ -47,7 +65,8 @@ def test_a_bad_address_says_why(uri: str, message: str) -> None:
         pytest.param("", "a/b", "a/b", id="whole bucket"),
         pytest.param("model", "model2/a", None, id="neighbour: refused"),
         pytest.param("model", "model/../a", None, id="up: refused"),
-        pytest.param("model", "model//a", None, id="empty: refused"),
+        pytest.param("model", "model//a/./b", "a/b", id="empty and dot: nothing"),
+        pytest.param("model", "model//.", None, id="nothing but these: refused"),
         pytest.param("model", "model/a\\b", None, id="backslash: refused"),
         pytest.param("model", "model/", None, id="marker: refused"),
     ],
@@ -103,3 +122,13 @@ def test_what_messages_show(uri: str, shown: str) -> None:
 def test_a_file_that_is_a_folder_too_is_found() -> None:
     assert uris.conflicts(["a/b", "a", "c"]) == "a"
     assert uris.conflicts(["a/b", "a/c"]) == ""
+
+
+def test_a_model_of_a_hub_has_a_revision() -> None:
+    assert uris.parse("hf://org/model:refs/pr/1").revision == "refs/pr/1"
+    assert uris.parse("hf://org/model").revision == ""
+
+
+def test_a_link_names_the_account() -> None:
+    assert uris.parse(f"{BLOB}/c/m?sig=1").account == "a"
+    assert uris.parse("az://c/m").account == ""

@@ -1,0 +1,83 @@
+"""What a kind of server needs as a host of many models (contract §3.4; docs/runtimes.md).
+
+A server is told to begin empty, because its agent loads the models. Its readiness says
+whether it answers at all: `/v2/health/ready` of MLServer and Triton is 400 while any model
+loads, and Triton's stays so after a bad one, which would take the pod out of the Service for
+a reason that concerns one model. Models are the agent's own probe.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from shoal import names
+
+Container = Mapping[str, Any]
+
+MLSERVER: Final = "mlserver"
+TRITON: Final = "tritonserver"
+_LIVE: Final = "/v2/health/live"
+_READY: Final = "/v2/health/ready"
+_WORKERS: Final = "MLSERVER_PARALLEL_WORKERS"
+_IMPLEMENTATION: Final = "MLSERVER_MODEL_IMPLEMENTATION"
+_CLASSES: Final[Mapping[str, str]] = {
+    "xgboost": "mlserver_xgboost.XGBoostModel",
+    "lightgbm": "mlserver_lightgbm.LightGBMModel",
+    "mlflow": "mlserver_mlflow.MLflowRuntime",
+}
+_SKLEARN: Final = "mlserver_sklearn.SKLearnModel"
+# Quick to say ready; a server that is merely busy stays in the Service for half a minute.
+_TIMES: Final[Mapping[str, int]] = {
+    "timeoutSeconds": 5,
+    "periodSeconds": 5,
+    "successThreshold": 1,
+    "failureThreshold": 6,
+}
+
+
+def labels(server_type: str, format_: str) -> dict[str, str]:
+    """Make the labels that upstream adds to the service and its pods."""
+    if server_type != MLSERVER:
+        return {}
+    return {names.MODEL_CLASS_LABEL: _CLASSES.get(format_, _SKLEARN)}
+
+
+def of_host(server_type: str, container: Container, given: Container, port: int) -> Container:
+    """Complete the container of a host; `given` is the user's part of it."""
+    made = dict(container)
+    if server_type == MLSERVER:
+        made["env"] = _mlserver(made.get("env") or [], given.get("env") or [])
+    if server_type == TRITON:
+        made["args"] = _with(made.get("args") or [], "--model-control-mode", "explicit")
+    if not given.get("readinessProbe") and _is_unfit(made.get("readinessProbe")):
+        made["readinessProbe"] = {**_handler(server_type, made, port), **_TIMES}
+    return made
+
+
+def _mlserver(env: list[Container], given: list[Container]) -> list[Container]:
+    """Begin empty; MLServer ends at once where it is told a model's class but has no model."""
+    own = {row["name"] for row in given}
+    kept = [row for row in env if row["name"] != _IMPLEMENTATION or row["name"] in own]
+    startup = {"name": "MLSERVER_LOAD_MODELS_AT_STARTUP", "value": "false"}
+    return kept if any(row["name"] == startup["name"] for row in kept) else [*kept, startup]
+
+
+def _with(args: list[str], option: str, value: str) -> list[str]:
+    is_there = any(arg == option or arg.startswith(f"{option}=") for arg in args)
+    return args if is_there else [*args, f"{option}={value}"]
+
+
+def _is_unfit(probe: Container | None) -> bool:
+    return not probe or bool((probe.get("httpGet") or {}).get("path") == _READY)
+
+
+def _handler(server_type: str, container: Container, port: int) -> dict[str, Any]:
+    """Ask whether the server lives, where it answers that while it loads; else for its port."""
+    if server_type == TRITON or (server_type == MLSERVER and _has_workers(container)):
+        return {"httpGet": {"path": _LIVE, "port": port}}
+    return {"tcpSocket": {"port": port}}
+
+
+def _has_workers(container: Container) -> bool:
+    """Without workers MLServer loads in the very loop that answers."""
+    env = {row["name"]: row.get("value", "") for row in container.get("env") or []}
+    return bool(env.get(_WORKERS, "1") != "0")

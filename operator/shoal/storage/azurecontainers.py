@@ -1,0 +1,100 @@
+"""Containers of Azure Blob Storage. Caller: transfers."""
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from obstore.exceptions import BaseError
+from obstore.store import AzureStore
+
+from shoal.reasons import Reason
+from shoal.storage import buckets, failures, uris
+from shoal.storage.buckets import Bucket
+from shoal.storage.credentials import AzureOptions
+from shoal.storage.failures import FetchError, Kind
+from shoal.storage.uris import Location
+
+if TYPE_CHECKING:
+    from obstore.store import AzureConfig, ClientConfig
+
+
+def make(location: Location, options: AzureOptions, hint: str = "") -> Bucket:
+    """Take the client of a container; nothing is asked yet.
+
+    Raises:
+        FetchError: nothing tells the account, or the key is not usable.
+    """
+    options = _for_address(location, options)
+    if not options.account:
+        message = (
+            f"{location.shown}: nothing names the storage account; write it as "
+            f"https://ACCOUNT.blob.core.windows.net/{location.bucket}/…, or give the Secret "
+            "the key AZURE_STORAGE_ACCOUNT_NAME"
+        )
+        raise FetchError(Kind.PERMANENT, Reason.CREDENTIALS_NOT_FOUND, message)
+    if options.client_secret and not (options.client_id and options.tenant):
+        message = (
+            f"{options.origin}: AZURE_CLIENT_SECRET needs AZURE_CLIENT_ID and AZURE_TENANT_ID "
+            "beside it"
+        )
+        raise FetchError(Kind.PERMANENT, Reason.CREDENTIALS_REFUSED, message)
+    try:
+        store = _store(location.bucket, options)
+    except (BaseError, ValueError) as error:
+        message = f"{options.origin}: {failures.first_line(error)}"
+        raise FetchError(Kind.PERMANENT, Reason.CREDENTIALS_REFUSED, message) from error
+    shown = uris.redact(options.endpoint) or f"https://{options.account}.blob.core.windows.net"
+    return Bucket(store, shown, options.origin, _identity(options), hint)
+
+
+def _for_address(location: Location, options: AzureOptions) -> AzureOptions:
+    """Let what the address says count before what the Secret says."""
+    account = location.account or options.account
+    query = urlsplit(location.uri).query if location.account else ""
+    if "sig=" not in query:
+        return replace(options, account=account)
+    signed = AzureOptions("the address", account=account, sas=query)
+    return replace(signed, endpoint=options.endpoint)
+
+
+def _identity(options: AzureOptions) -> str:
+    if options.anonymous:
+        return "anonymous access"
+    if options.token:
+        return "its access token"
+    if options.key:
+        return f"the key of account {options.account}"
+    if options.client_secret:
+        return f"client {options.client_id}"
+    return "its SAS token" if options.sas else "the pod's identity"
+
+
+@lru_cache(maxsize=buckets.CLIENTS)
+def _store(container: str, options: AzureOptions) -> AzureStore:
+    config: AzureConfig = {"account_name": options.account, **_login(options)}
+    if options.endpoint:
+        config["endpoint"] = options.endpoint
+    client: ClientConfig = {**buckets.CLIENT, "allow_http": True}
+    return AzureStore(
+        container, config=config, client_options=client, retry_config=buckets.RETRIES
+    )
+
+
+def _login(options: AzureOptions) -> "AzureConfig":
+    """Take one way to log in: with several, the library would choose."""
+    if options.anonymous:
+        return {"skip_signature": True}
+    if options.token:
+        return {"token": options.token}
+    if options.key:
+        return {"account_key": options.key}
+    if options.sas:
+        return {"sas_key": options.sas}
+    if options.client_secret:
+        return {
+            "client_id": options.client_id,
+            "client_secret": options.client_secret,
+            "tenant_id": options.tenant,
+        }
+    return {}

@@ -1,0 +1,106 @@
+"""What every download does, whatever brings its bytes: bounds, promises, archives."""
+
+import asyncio
+import hashlib
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from shoal.reasons import Reason
+from shoal.storage import archives, digests, downloads
+from shoal.storage.failures import FetchError, Kind
+from shoal.storage.limits import Limits
+from shoal.storage.unpackings import ArchiveError, ArchiveTooBigError
+from shoal.storage.uris import Location
+
+TREE = "tree"
+_SCRATCH = "download"
+
+Sums = Mapping[str, str]  # the sha256 of each file by its path
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One download: from where, what was promised of it, and how much it may be."""
+
+    location: Location
+    digest: str
+    limits: Limits
+
+    def accept(self, size: int) -> None:
+        """Look at the announced size.
+
+        Raises:
+            FetchError: it is more than is accepted.
+        """
+        self.limits.accept_size(self.location.shown, size)
+
+    def fingerprint(self, rows: Sequence[str]) -> str:
+        """Name the content that these rows tell of; unchecked bytes have another name."""
+        promised = [self.digest] if self.digest else []
+        whole = "\n".join([self.location.uri, *rows, *promised])
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    def folder(self, work: Path, kind: str) -> str:
+        """Make the folder of the files to download: the tree itself, or a place for an archive."""
+        name = _SCRATCH if kind else TREE
+        (work / name).mkdir(parents=True, exist_ok=True)
+        return name
+
+    @asynccontextmanager
+    async def watched(
+        self, size: int, count: Callable[[int], None]
+    ) -> AsyncIterator[Callable[[int], None]]:
+        """Break off what stands still or takes too long.
+
+        Raises:
+            FetchError: it did.
+        """
+        async with downloads.watched(self.limits, self.location.shown, size, count) as seen:
+            yield seen
+
+    def check(self, sums: Sums, *, is_single: bool) -> None:
+        """Compare what came with what was promised.
+
+        Raises:
+            FetchError: it is something else.
+        """
+        found = next(iter(sums.values())) if is_single else digests.manifest(sums)
+        what = "" if is_single else "the list of its files"
+        digests.check(self.location.shown, self.digest, found, what)
+
+    def bound(self, room: int) -> int:
+        """Tell how many bytes may be written at most."""
+        return min(room, self.limits.size)
+
+    async def unpack(self, work: Path, kind: str, room: int) -> Sums:
+        """Make the tree of the archive that has come, and remove the archive.
+
+        Raises:
+            FetchError: it is broken, dangerous or too large.
+        """
+        archive = next((work / _SCRATCH).iterdir())
+        tree = work / TREE
+        await asyncio.to_thread(shutil.rmtree, tree, ignore_errors=True)  # of a killed process
+        tree.mkdir()
+        bound, shown = self.bound(room), self.location.shown
+        try:
+            sums = await asyncio.to_thread(
+                archives.unpack,
+                archive,
+                tree,
+                kind,
+                bound,
+                files=self.limits.files,
+                ratio=self.limits.ratio,
+            )
+        except ArchiveTooBigError as error:
+            reason = Reason.STORE_FULL if bound == room else Reason.ARTIFACT_TOO_LARGE
+            raise FetchError(Kind.PERMANENT, reason, f"{shown}: {error}") from error
+        except ArchiveError as error:
+            message = f"{shown}: {error}"
+            raise FetchError(Kind.PERMANENT, Reason.INVALID_ARTIFACT, message) from error
+        await asyncio.to_thread(shutil.rmtree, archive.parent)
+        return sums

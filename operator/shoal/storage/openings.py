@@ -1,0 +1,62 @@
+"""What an address names now, found with the credentials that fit. Caller: transfers.
+
+obstore costs 5 MiB, so what uses it is imported when the first bucket is asked for.
+"""
+# ruff: noqa: PLC0415
+
+import asyncio
+
+from aiohttp import ClientSession
+
+from shoal.storage import claims, credentials, hubs
+from shoal.storage.buckets import Bucket, Found
+from shoal.storage.credentials import Credentials
+from shoal.storage.hubs import Hub
+from shoal.storage.limits import Limits
+from shoal.storage.uris import Location, Scheme
+
+
+async def find(
+    location: Location, known: Credentials, session: ClientSession, limits: Limits
+) -> Found:
+    """Look an address up.
+
+    Raises:
+        FetchError: nothing is there, too much, or it cannot be asked.
+    """
+    if location.scheme is Scheme.PVC:
+        mounted = claims.root(location, known.environ.get("SHOAL_CLAIM_DIR", ""))
+        return await asyncio.to_thread(claims.find, mounted, location, limits)
+    if location.scheme is Scheme.HF:
+        options = credentials.huggingface(known)
+        hint = _hint(known, options.origin, "HF_TOKEN")
+        return await hubs.find(Hub(session, location, options, hint), limits)
+    from shoal.storage import objectstores
+
+    return await objectstores.find(_bucket(location, known, session), location, limits)
+
+
+def _bucket(location: Location, known: Credentials, session: ClientSession) -> Bucket:
+    if location.scheme is Scheme.GS:
+        from shoal.storage import gcsbuckets
+
+        gcs = credentials.gcs(known)
+        return gcsbuckets.make(location, gcs, _hint(known, gcs.origin))
+    if location.scheme is Scheme.AZ:
+        from shoal.storage import azurecontainers
+
+        azure = credentials.azure(known)
+        return azurecontainers.make(location, azure, _hint(known, azure.origin))
+    from shoal.storage import s3buckets
+
+    s3 = credentials.s3(known)
+    return s3buckets.make(location, s3, session, _hint(known, s3.origin))
+
+
+def _hint(known: Credentials, origin: str, keys: str = "the keys") -> str:
+    """Say what to do where nothing was found to log in with."""
+    if origin != credentials.NONE:
+        return ""
+    return "; ".join(known.missing) or (
+        f"list a Secret with {keys} under secrets of the pod's ServiceAccount"
+    )

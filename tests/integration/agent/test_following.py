@@ -1,0 +1,66 @@
+"""The operator's follower and a real agent: silence is known as soon as it can be."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from shoal.cluster.agents import AgentFollower
+
+RigFixture = Any  # conftest's Rig; a conftest cannot be imported by name
+KEY = ("default", "svc")
+
+
+@pytest.fixture
+async def following(rig: RigFixture) -> AsyncIterator[AgentFollower]:
+    rig.start(rig.upload("one", 1.0))
+    follower = AgentFollower(lambda _: None, port=rig.agent.port)
+    follower.follow(KEY, {"uid": "127.0.0.1"})
+    await _until(lambda: follower.report("uid") is not None)
+    yield follower
+    await follower.close()
+
+
+async def _until(condition: Callable[[], bool], seconds: float = 10) -> float:
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds
+        await asyncio.sleep(0.02)
+    return time.monotonic() - began
+
+
+def _is_silent(follower: AgentFollower) -> bool:
+    return follower.report("uid") is None and follower.is_heard("uid")
+
+
+async def test_a_killed_agent_is_known_to_be_silent_at_once(
+    rig: RigFixture, following: AgentFollower
+) -> None:
+    await asyncio.sleep(1.5)
+    rig.agent.process.end()
+    assert await _until(lambda: _is_silent(following)) < 0.5
+    rig.agent.start()
+    await _until(lambda: following.report("uid") is not None)
+
+
+async def test_a_hung_agent_is_known_to_be_silent_after_four_seconds(
+    rig: RigFixture, following: AgentFollower
+) -> None:
+    await asyncio.sleep(1.5)
+    rig.agent.process.running.send_signal(signal.SIGSTOP)
+    try:
+        assert 2.5 < await _until(lambda: _is_silent(following)) < 5
+    finally:
+        rig.agent.process.running.send_signal(signal.SIGCONT)
+    await _until(lambda: following.report("uid") is not None)
+
+
+async def test_an_agent_with_nothing_to_say_is_not_silent(following: AgentFollower) -> None:
+    said = following.report("uid")
+    for _ in range(30):
+        await asyncio.sleep(0.2)
+        assert following.report("uid") is not None
+    assert said is not None

@@ -1,0 +1,38 @@
+"""What models under upstream's controller suffer from (docs/weaknesses.md), and ours do not."""
+
+import pytest
+
+from integration.operator_process import bodies
+from integration.operator_process.apis import until
+from integration.operator_process.worlds import World
+
+
+@pytest.mark.weakness("M12")
+async def test_a_model_that_moves_leaves_nothing_behind_and_outlives_its_first_service(
+    world: World,
+) -> None:
+    await world.operator()
+    await world.serve("one", "stays")
+    second = bodies.service("other")
+    (replica,) = await world.serve("third", service=second)
+
+    await world.api.patch("TrainedModel", "one", {"spec": {"inferenceService": "other"}})
+
+    async def moved() -> bool:
+        assert await world.config("mms") == ["stays"]
+        return await world.config("other") == ["one", "third"]
+
+    await until(moved)
+    await world.until_condition("TrainedModel", "one", "Ready", "False")
+    replica.agent.load(bodies.wanted(bodies.model(name)) for name in ("one", "third"))
+    body = await world.ready("TrainedModel", "one")
+    assert "other" in body["status"]["url"]
+
+    await world.api.delete("InferenceService", "mms")
+
+    async def gone() -> bool:
+        return await world.api.find("TrainedModel", "stays") is None
+
+    await until(gone)
+    assert await world.config("other") == ["one", "third"]
+    await world.ready("TrainedModel", "one")

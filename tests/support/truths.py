@@ -1,0 +1,164 @@
+"""What is a lie: judged from what was asked of ready pods and what was said meanwhile. Pure.
+
+A **lie** is a sample for which all of this holds:
+
+- the pod was a ready one, by its watch, from before the request was sent until it ended;
+- the request failed, took longer than ANSWER_SECONDS, or was answered with another value than
+  that of a storageUri which the TrainedModel had then, or in the PROPAGATION before;
+- the TrainedModel's Ready was seen True before the request was sent, and no other word came
+  until PROPAGATION after it had ended.
+
+And, where nobody could be asked: Ready True for longer than PROPAGATION without a ready pod.
+
+PROPAGATION is what no design avoids: the server's end has to reach the agent, the operator, the
+API server and whoever watches there. A failure that lasts a moment only counts as well, unless
+Ready left True for it: nothing is forgiven because it was short.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from support.traffic import Answer
+
+# Agent 0.01 to 0.25 s (a burst of changes is one report), operator 0.03 s and its pass, one
+# write, one event: 0.1 s on an idle machine; the rest is for two cores that do all of it.
+PROPAGATION_SECONDS = 1.0
+# A word about each of many models is a write each, and the API server takes about 200 a second.
+WRITES_PER_SECOND = 150
+ANSWER_SECONDS = 3.0  # a client's patience: what takes longer has not been answered
+
+
+@dataclass(frozen=True)
+class Word:
+    """What was said of a model from `at` on; `ready` is empty while nothing is said of it."""
+
+    at: float
+    ready: str = ""
+    uri: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a pod takes requests from `at` on; empty while it takes none."""
+
+    at: float
+    address: str = ""
+
+
+Told = TypeVar("Told", Word, Place)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One request to one pod."""
+
+    pod: str
+    model: str
+    answer: Answer
+
+
+@dataclass
+class Record:
+    """What was seen, in the order in which it came."""
+
+    words: dict[str, list[Word]] = field(default_factory=dict)
+    places: dict[str, list[Place]] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+
+    def say(self, model: str, word: Word) -> None:
+        """Add a word, unless it repeats the last."""
+        told = self.words.setdefault(model, [])
+        if not told or replace(told[-1], at=word.at) != word:
+            told.append(word)
+
+    def place(self, pod: str, place: Place) -> None:
+        """Add a place, unless it repeats the last."""
+        told = self.places.setdefault(pod, [])
+        if not told or told[-1].address != place.address:
+            told.append(place)
+
+    def ready_pods(self) -> dict[str, str]:
+        """Give the addresses of the pods that take requests now."""
+        last = {pod: told[-1].address for pod, told in list(self.places.items())}
+        return {pod: address for pod, address in last.items() if address}
+
+    def reasons(self, model: str) -> list[tuple[str, str]]:
+        """List the words about a model's Ready, with their reasons, one after the other."""
+        said = [(word.ready, word.reason) for word in self.words.get(model, ())]
+        return [word for at, word in enumerate(said) if at == 0 or said[at - 1] != word]
+
+    def readiness(self, model: str) -> list[str]:
+        """List what Ready became, one after the other; "" while nothing was said."""
+        said = [word.ready for word in self.words.get(model, ())]
+        return [ready for at, ready in enumerate(said) if at == 0 or said[at - 1] != ready]
+
+
+def lies(record: Record, values: Mapping[str, float], now: float) -> list[str]:
+    """List the lies in a record, each as a sentence; `values` are answers by storageUri."""
+    found = [_lie(one, record) for one in record.samples if _is_lie(one, record, values)]
+    return [*found, *_unbacked(record, now)]
+
+
+def bound(record: Record) -> float:
+    """Give PROPAGATION for the models of a record, in seconds."""
+    return PROPAGATION_SECONDS + len(record.words) / WRITES_PER_SECOND
+
+
+def _is_lie(sample: Sample, record: Record, values: Mapping[str, float]) -> bool:
+    asked, at = sample.answer.asked, sample.answer.at
+    told = record.words.get(sample.model, [])
+    places = {place.address for place in _during(record.places[sample.pod], asked, at)}
+    if len(places) != 1 or "" in places:
+        return False
+    if {word.ready for word in _during(told, asked, at + bound(record))} != {"True"}:
+        return False
+    wanted = {values[word.uri] for word in _during(told, asked - bound(record), at) if word.uri}
+    return sample.answer.value not in wanted
+
+
+def _during(told: Sequence[Told], start: float, end: float) -> list[Told]:
+    """List what held between two moments; at the first of them, what was told before it."""
+    before = [one for one in told if one.at <= start][-1:]
+    return [*before, *(one for one in told if start < one.at <= end)]
+
+
+def _lie(sample: Sample, record: Record) -> str:
+    answer = sample.answer
+    since = _during(record.words[sample.model], answer.asked, answer.at)[0].at
+    return (
+        f"{sample.model} on {sample.pod}: {answer.status} {answer.text[:100]!r} after"
+        f" {answer.at - answer.asked:.2f} s, asked at {answer.asked:.2f};"
+        f" Ready True since {since:.2f}"
+    )
+
+
+def _unbacked(record: Record, now: float) -> Iterator[str]:
+    """Find claims that stood longer than the bound while no pod took requests."""
+    vacancies = list(_vacancies(record, now))
+    for model, told in record.words.items():
+        ends = [*(word.at for word in told[1:]), now]
+        claims = [
+            (word.at, end) for word, end in zip(told, ends, strict=False) if word.ready == "True"
+        ]
+        for start, end in claims:
+            for opened, closed in vacancies:
+                if min(end, closed) - max(start, opened) > bound(record):
+                    yield f"{model}: Ready True at {max(start, opened):.2f} without a ready pod"
+
+
+def _vacancies(record: Record, now: float) -> Iterator[tuple[float, float]]:
+    """Give the times in which no pod took requests."""
+    told = [(place.at, pod, place.address) for pod, row in record.places.items() for place in row]
+    ready: set[str] = set()
+    since = 0.0
+    for at, pod, address in sorted(told):
+        was_vacant = not ready
+        (ready.add if address else ready.discard)(pod)
+        if was_vacant and ready:
+            yield since, at
+        if not was_vacant and not ready:
+            since = at
+    if not ready:
+        yield since, now

@@ -1,0 +1,97 @@
+import json
+
+import pytest
+
+from support import truths
+from support.traffic import Answer
+from support.truths import Place, Record, Sample, Word
+
+OLD, NEW = "s3://old", "s3://new"
+VALUES = {OLD: 1.0, NEW: 2.0}
+UP = [Place(0, "10.0.0.1")]
+
+
+def _answer(asked: float, at: float, value: float | None) -> Answer:
+    if value is None:
+        return Answer(asked, at, 0, "refused")
+    return Answer(asked, at, 200, json.dumps({"outputs": [{"data": [value]}]}))
+
+
+def _lies(words: list[Word], answer: Answer, places: list[Place] = UP) -> list[str]:
+    record = Record({"m": words}, {"pod": places}, [Sample("pod", "m", answer)])
+    return truths.lies(record, VALUES, now=20)
+
+
+TRUE = Word(1, "True", OLD)
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        pytest.param([TRUE], _answer(5, 5.1, None), id="a-failure-while-ready"),
+        pytest.param([TRUE], _answer(5, 8, None), id="no-answer-in-time"),
+        pytest.param([TRUE], _answer(5, 5.1, 2.0), id="another-models-answer"),
+        pytest.param([TRUE, Word(7, "False", OLD)], _answer(5, 5.1, None), id="told-too-late"),
+        pytest.param(
+            [TRUE, Word(4, "False", OLD), Word(4.9, "True", OLD)],
+            _answer(5, 5.1, None),
+            id="called-ready-too-early",
+        ),
+        pytest.param(
+            [TRUE, Word(3, "True", NEW)], _answer(5, 5.1, 1.0), id="the-old-bytes-for-too-long"
+        ),
+    ],
+)
+def test_it_is_a_lie(words: list[Word], answer: Answer) -> None:
+    assert len(_lies(words, answer)) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        pytest.param([TRUE], _answer(5, 5.1, 1.0), id="the-wanted-answer"),
+        pytest.param([Word(1, "Unknown", OLD)], _answer(5, 5.1, None), id="nothing-is-claimed"),
+        pytest.param([TRUE, Word(3, "", OLD)], _answer(5, 5.1, None), id="nobody-can-read"),
+        pytest.param([TRUE, Word(5.6, "False", OLD)], _answer(5, 5.1, None), id="told-at-once"),
+        pytest.param([TRUE, Word(4.8, "True", NEW)], _answer(5, 5.1, 1.0), id="nobody-knows-yet"),
+        pytest.param([TRUE, Word(4.8, "True", NEW)], _answer(5, 5.1, 2.0), id="quicker-than-told"),
+        pytest.param([], _answer(5, 5.1, None), id="never-heard-of"),
+    ],
+)
+def test_it_is_no_lie(words: list[Word], answer: Answer) -> None:
+    assert _lies(words, answer) == []
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        pytest.param([Place(0, "10.0.0.1"), Place(5.05), Place(5.8, "10.0.0.1")], id="not-ready"),
+        pytest.param([Place(0, "10.0.0.1"), Place(5.05, "10.0.0.2")], id="moved"),
+    ],
+)
+def test_a_pod_that_is_not_ready_all_along_does_not_count(places: list[Place]) -> None:
+    assert _lies([TRUE], _answer(5, 5.1, None), places) == []
+
+
+def test_ready_without_a_ready_pod_is_a_lie() -> None:
+    record = Record({"m": [TRUE]}, {"a": [Place(0, "x"), Place(5)], "b": [Place(7, "y")]})
+    assert truths.lies(record, VALUES, now=20) == ["m: Ready True at 5.00 without a ready pod"]
+
+
+def test_a_gap_that_is_told_in_time_is_none() -> None:
+    said = [TRUE, Word(5.5, "False", OLD), Word(8, "True", OLD)]
+    record = Record({"m": said}, {"a": [Place(0, "x"), Place(5)], "b": [Place(7, "y")]})
+    assert truths.lies(record, VALUES, now=20) == []
+
+
+def test_many_models_are_given_the_time_that_their_writes_take() -> None:
+    record = Record({f"m{n}": [] for n in range(1500)})
+    assert truths.bound(record) == pytest.approx(11)
+
+
+def test_words_that_repeat_the_last_are_not_kept() -> None:
+    record = Record()
+    for at, ready in enumerate(("False", "False", "True")):
+        record.say("m", Word(at, ready, OLD))
+    record.say("m", Word(5, "True", NEW))
+    assert record.readiness("m") == ["False", "True"]
