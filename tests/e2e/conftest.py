@@ -101,11 +101,14 @@ def models(terminal: Terminal, tmp_path_factory: pytest.TempPathFactory) -> Path
 MakeSpace = Callable[..., Space]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def make_space(
-    terminal: Terminal, models: Path, tmp_path_factory: pytest.TempPathFactory
+    terminal: Terminal,
+    models: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    audit: audits.Audit,
 ) -> Iterator[MakeSpace]:
-    """Make namespaces; those that are left are deleted at the end."""
+    """Make namespaces; those that are left are deleted after the file: the node is small."""
     made: list[str] = []
 
     def make(name: str, *, own_store: bool = False) -> Space:
@@ -124,7 +127,11 @@ def make_space(
 
     yield make
     if made:
-        terminal.run(f"kubectl delete namespace {' '.join(made)} --ignore-not-found --wait=false")
+        with audit.gap(now):  # an agent outlives its Role by moments
+            names = " ".join(made)
+            terminal.run(
+                f"kubectl delete namespace {names} --ignore-not-found --timeout=150s", seconds=160
+            )
 
 
 @pytest.fixture

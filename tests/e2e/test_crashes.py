@@ -1,68 +1,39 @@
 """Processes die; what is said of the models stays true, and all is well again by itself."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable  # noqa: TC003 - a local annotation
 
 import pytest
 
 from e2e.conftest import SYSTEM, MakeSpace
+from support import nodes
+from support.samplers import Sampler
 from support.spaces import LINE, RANGES, Space
 from support.terminals import Body, condition, until
-from support.traffic import Answer, Client, Door
+from support.traffic import Client, Door
 
-# Between a server's death and the word about it: the agent looks at it every second, and both
-# the status and the ingress take a moment to follow.
-LAG_SECONDS = 3.0
+LAG_SECONDS = 3.0  # the ingress takes a moment to follow
 OUT_SECONDS = 5.0
-END = "import os, signal; os.kill(1, signal.SIGTERM)"
+OPERATOR = "-l app.kubernetes.io/name=shoal"
 
 
 @pytest.fixture(scope="module")
 def space(make_space: MakeSpace) -> Space:
     """A server with two models."""
     made = make_space("e2e-crashes")
-    made.serve()
     made.add("line", made.upload("line"))
     made.add("ranges", made.upload("ranges", "model2-custom"))
+    made.serve()  # last: it is a host from the start
     made.wait("tm line ranges")
     return made
 
 
-@dataclass(frozen=True)
-class Word:
-    """What was said of a model's Ready, and when it was read."""
-
-    at: float
-    ready: str
+def _values(space: Space) -> dict[str, float]:
+    names = {"line": LINE, "ranges": RANGES, "third": LINE, "fourth": LINE, "fifth": LINE}
+    return {f"s3://{space.namespace}/{name}": value for name, value in names.items()}
 
 
-@contextmanager
-def _words(space: Space, model: str) -> Iterator[list[Word]]:
-    """Collect each change of a model's Ready, as soon as a watch brings it."""
-    words: list[Word] = []
-    ready = '{.status.conditions[?(@.type=="Ready")].status}'
-    watch = f"kubectl -n {space.namespace} get tm/{model} --watch -o jsonpath='{ready}{{\"\\n\"}}'"
-    with space.terminal.follow(watch, lambda line: words.append(Word(time.time(), line))):
-        until(lambda: len(words), bool, 10, "the watch begins")
-        yield words
-
-
-def _lies(answers: list[Answer], words: list[Word]) -> list[Answer]:
-    """List the failed answers around which Ready was True without a break."""
-    return [
-        answer
-        for answer in answers
-        if answer.status != 200
-        and _said(words, answer.asked - LAG_SECONDS, answer.at + LAG_SECONDS) == {"True"}
-    ]
-
-
-def _said(words: list[Word], start: float, end: float) -> set[str]:
-    """List what was said between two moments; at the first of them, the word before counts."""
-    before = [word.ready for word in words if word.at <= start] or [words[0].ready]
-    return {before[-1], *(word.ready for word in words if start < word.at <= end)}
+def _ends(sampler: Sampler, *readiness: str) -> None:
+    until(lambda: sampler.record.readiness("line"), list(readiness).__eq__, 60, "what is told")
 
 
 def _restarts(pod: Body, container: str) -> int:
@@ -75,39 +46,51 @@ def _container(space: Space, container: str) -> int:
     return _restarts(pod, container)
 
 
+def _pod(space: Space) -> Body:
+    (pod,) = space.pods()
+    return pod
+
+
+@pytest.mark.weakness("M7")
 @pytest.mark.timeout(120)
 def test_a_killed_server_gets_its_models_back_and_nobody_is_told_otherwise(space: Space) -> None:
     before = _container(space, "kserve-container")
-    with (
-        _words(space, "line") as words,
-        Client(space.through_ingress("line"), pause=0.05) as client,
-    ):
-        space.run(
-            f"kubectl exec {space.pod()} -c kserve-container -- python3 -c '{END}'", seconds=20
-        )
-        until(
-            lambda: [word.ready for word in words], lambda seen: "False" in seen, 30, "it is told"
-        )
-        until(lambda: words[-1].ready, "True".__eq__, 60, "it is loaded again")
-        until(client.door.ask, lambda answer: answer.status == 200, LAG_SECONDS, "it answers")
+    with space.sample(_values(space)) as sampler:
+        nodes.kill(_pod(space), nodes.SERVER)
+        _ends(sampler, "True", "False", "True")
     assert _container(space, "kserve-container") == before + 1
-    assert client.failures
-    assert not _lies(client.answers, words)
+    assert sampler.failures("line")
     space.wait("tm/ranges isvc/server", 30)
     assert space.through_ingress("ranges").ask().value == RANGES
 
 
 @pytest.mark.timeout(120)
+def test_a_server_that_accepts_and_never_answers_is_told_of(space: Space) -> None:
+    with space.sample(_values(space)) as sampler:
+        with nodes.stopped(_pod(space), nodes.SERVER):
+            told = ("False", "ServerUnavailable")
+            until(lambda: sampler.record.reasons("line"), lambda seen: told in seen, 10, "hung")
+            until(lambda: len(sampler.failures("line")), bool, 10, "a request has failed")
+        _ends(sampler, "True", "False", "True")
+    assert sampler.record.reasons("line")[1] == told
+
+
+@pytest.mark.timeout(120)
 def test_a_killed_agent_leaves_the_server_as_it_is(space: Space) -> None:
     before = _container(space, "agent")
-    (pod,) = space.pods()
+    pod = _pod(space)
     server = Door(f"{pod['status']['podIP']}:8080", "", "line")
-    with Client(server) as client, Client(space.through_ingress("line")) as outside:
-        space.run(f"kubectl exec {space.pod()} -c agent -- python3 -c '{END}'", seconds=20)
+    with (
+        space.sample(_values(space)) as sampler,
+        Client(server) as client,
+        Client(space.through_ingress("line")) as outside,
+    ):
+        nodes.kill(pod, nodes.AGENT)
         until(lambda: _container(space, "agent"), (before + 1).__eq__, 60, "it was restarted")
         space.wait("tm line ranges")
         space.add("third", space.upload("third"))
         space.wait("tm/third")
+    assert sampler.record.reasons("line")[1] == ("Unknown", "AgentUnreachable")
     assert not client.failures
     # Kubernetes takes a pod out of its Service while one of its containers is not there.
     refused = [answer.at for answer in outside.failures] or [0.0]
@@ -115,31 +98,72 @@ def test_a_killed_agent_leaves_the_server_as_it_is(space: Space) -> None:
 
 
 @pytest.mark.timeout(120)
+def test_an_agent_that_the_operator_cannot_reach_makes_its_models_unknown(space: Space) -> None:
+    (operator,) = space.terminal.get(f"-n {SYSTEM} pods {OPERATOR}")["items"]
+    source = operator["status"]["podIP"]
+    port = ("-p", "tcp", "--dport", "9082")
+    with space.sample(_values(space)) as sampler:
+        with nodes.dropped(_pod(space), "INPUT", "-s", source, *port):
+            _ends(sampler, "True", "Unknown")
+            told = space.condition("tm/line", "ModelLoaded")
+            assert told["reason"] == "AgentUnreachable"
+            assert space.pod() in told["message"]
+        _ends(sampler, "True", "Unknown", "True")
+    assert not sampler.failures("line")
+
+
+@pytest.mark.timeout(120)
 def test_a_killed_operator_leaves_all_as_it_is_and_catches_up(space: Space) -> None:
     said = space.get("tm/line")["status"]
-    here = f"-n {SYSTEM} "
-    select = "-l app.kubernetes.io/name=shoal"
-    with Client(space.through_ingress("line"), pause=0.05) as client:
-        space.terminal.run(f"kubectl {here} delete pod {select} --force --grace-period=0")
+    with space.sample(_values(space)) as sampler, Client(space.through_ingress("line")) as client:
+        space.terminal.run(f"kubectl -n {SYSTEM} delete pod {OPERATOR} --force --grace-period=0")
         space.add("fourth", space.upload("fourth"))  # while nobody is there
         space.wait("tm/fourth", 60)
     assert not client.failures
+    assert sampler.record.readiness("line") == ["True"]
     assert space.get("tm/line")["status"] == said
     assert space.through_ingress("fourth").ask().value == LINE
 
 
 @pytest.mark.timeout(120)
+def test_while_no_operator_runs_all_that_is_ready_answers(space: Space) -> None:
+    scale = f"kubectl -n {SYSTEM} scale deployment/shoal --replicas"
+    with space.sample(_values(space)) as sampler:
+        space.terminal.run(f"{scale}=0")
+        try:
+            space.terminal.run(
+                f"kubectl -n {SYSTEM} wait --for=delete pod {OPERATOR} --timeout=30s"
+            )
+            space.add("fifth", space.upload("fifth"))
+            more = len(sampler.answers("line")) + 20
+            until(lambda: len(sampler.answers("line")), lambda count: count > more, 30, "asked")
+            assert sampler.record.readiness("fifth") == ["Unknown"]
+        finally:
+            space.terminal.run(f"{scale}=1")
+        space.wait("tm/fifth", 60)
+        assert not sampler.failures("line")
+    assert sampler.record.readiness("line") == ["True"]
+
+
+@pytest.mark.timeout(120)
 def test_a_deleted_pod_is_replaced_with_its_models(space: Space) -> None:
     gone = space.pod()
-    with _words(space, "line") as words, Client(space.through_ingress("line"), 0.05) as client:
+    door = space.through_ingress("line")
+    with space.sample(_values(space)) as sampler:
         space.run(f"kubectl delete pod {gone} --wait=false")
-        until(
-            lambda: [word.ready for word in words], lambda seen: "False" in seen, 30, "it is told"
-        )
-        until(lambda: words[-1].ready, "True".__eq__, 60, "it is loaded again")
-        until(client.door.ask, lambda answer: answer.status == 200, LAG_SECONDS, "it answers")
+        _ends(sampler, "True", "False", "True")
+        until(door.ask, lambda answer: answer.status == 200, LAG_SECONDS, "it answers")
     assert space.pod() != gone
-    assert not _lies(client.answers, words)
+
+
+@pytest.mark.timeout(120)
+def test_a_restarted_pod_loads_its_models_again(space: Space) -> None:
+    pod = _pod(space)
+    with space.sample(_values(space)) as sampler:
+        nodes.kill(pod, nodes.PAUSE)  # the kubelet ends the rest and begins the pod anew
+        until(lambda: sampler.record.readiness("line")[1:], bool, 30, "it is told")
+        until(lambda: sampler.record.readiness("line")[-1], "True".__eq__, 60, "it is back")
+    assert space.pod() == pod["metadata"]["name"]
 
 
 @pytest.mark.timeout(120)

@@ -85,6 +85,7 @@ def shared(make_space: MakeSpace) -> Space:
     return space
 
 
+@pytest.mark.weakness("M2")
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("name", ROWS)
 def test_a_failure_is_told_and_heals_when_it_is_mended(shared: Space, name: str) -> None:

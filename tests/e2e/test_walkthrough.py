@@ -171,6 +171,7 @@ def test_9_a_deleted_service_takes_all_its_own_with_it(walk: Space) -> None:
     until(left, lambda names: not names, 10, "all is gone")
 
 
+@pytest.mark.weakness("M10")
 @pytest.mark.timeout(120)
 def test_models_before_their_service_end_in_the_same_state(make_space: MakeSpace) -> None:
     space = make_space("e2e-models-first")

@@ -16,6 +16,11 @@ def _role(terminal: Terminal, what: str) -> set[Use]:
     return granted(terminal.get(what))
 
 
+def _rights(terminal: Terminal) -> set[Use]:
+    roles = ("clusterrole/shoal", "clusterrole/shoal-cluster", f"-n {SYSTEM} role/shoal-own")
+    return {use for role in roles for use in _role(terminal, role)}
+
+
 @pytest.fixture(scope="module")
 def used(audit: Audit) -> set[Use]:
     return {use for use in audit.uses(USER) if use.resource not in FREE}
@@ -37,14 +42,14 @@ def test_nothing_was_refused_to_an_agent(audit: Audit) -> None:
 
 
 def test_all_that_is_used_is_granted(terminal: Terminal, used: set[Use]) -> None:
-    rights = _role(terminal, "clusterrole/shoal") | _role(terminal, f"-n {SYSTEM} role/shoal-own")
+    rights = _rights(terminal)
     assert sorted(used - rights) == []
 
 
 def test_all_that_is_granted_is_used(
     terminal: Terminal, used: set[Use], request: pytest.FixtureRequest
 ) -> None:
-    rights = _role(terminal, "clusterrole/shoal") | _role(terminal, f"-n {SYSTEM} role/shoal-own")
+    rights = _rights(terminal)
     if _whole_ring(request):
         assert sorted(rights - used) == []
 

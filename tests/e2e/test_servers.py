@@ -1,0 +1,122 @@
+"""Each model server on the node, with users who ask all the while.
+
+No request fails and no pod leaves the Service because a model is loaded, changed or bad.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from support.serverkinds import KINDS, Files
+from support.spaces import Space
+from support.terminals import Body, Terminal, until
+from support.traffic import Answer, Client
+
+SMALL = {
+    "resources": {
+        "requests": {"cpu": "50m", "memory": "256Mi"},
+        "limits": {"cpu": "1", "memory": "1Gi"},
+    }
+}
+SDK = {"modelFormat": {"name": "sklearn"}, "runtime": "shoal-kserve-sdk"}
+PREDICTORS: dict[str, Body] = {
+    "custom": {
+        "containers": [
+            {"name": "kserve-container", "image": "localhost/custom-server:dev", **SMALL}
+        ]
+    },
+    "mlserver": {"sklearn": SMALL},
+    "mlserver-workers": {
+        "sklearn": {**SMALL, "env": [{"name": "MLSERVER_PARALLEL_WORKERS", "value": "1"}]}
+    },
+    "triton": {"triton": SMALL},
+    "kserve-sdk": {"model": {**SDK, **SMALL}},
+}
+# A connection that the ingress keeps open may be on the thread of Triton that loads.
+WAITS = {"triton": 10}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server_images(terminal: Terminal) -> None:
+    """Have the images that the chart's runtimes name."""
+    for name in ("triton", "mlserver", "kserve-sdk"):
+        options = f"--context servers/{name} --tag localhost/shoal-{name}:dev"
+        terminal.run(f"python tests/cluster/image.py {options}", seconds=900)
+
+
+def serve(space: Space, predictor: Body) -> None:
+    space.apply(
+        {
+            "apiVersion": "serving.kserve.io/v1beta1",
+            "kind": "InferenceService",
+            "metadata": {"name": "server"},
+            "spec": {"predictor": predictor},
+        }
+    )
+
+
+@contextmanager
+def readiness(space: Space) -> Iterator[list[str]]:
+    """Collect what the pod's readiness is, and each time that it changes."""
+    seen: list[str] = []
+    path = "{.status.conditions[?(@.type=='Ready')].status}"
+    command = (
+        f"kubectl -n {space.namespace} get pods -w -l serving.kserve.io/inferenceservice=server"
+        f" -o jsonpath=\"{path}{{'\\n'}}\""
+    )
+    with space.terminal.follow(command, seen.append):
+        until(lambda: seen, bool, 10, "the watch has begun")
+        yield seen
+
+
+def change(space: Space, model: str, files: Files, folder: str) -> None:
+    space.add(model, space.put(folder, dict(files)))
+
+
+def is_now(space: Space, model: str, value: float) -> None:
+    until(
+        lambda: space.through_ingress(model).ask().value, lambda got: got == value, 30, f"{value}"
+    )
+
+
+def bad(answers: list[Answer]) -> list[Answer]:
+    return [answer for answer in answers if answer.status != 200][:3]
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.parametrize("name", PREDICTORS)
+def test_loads_go_unnoticed(name: str, space: Space) -> None:
+    kind = KINDS[name.removesuffix("-workers")]
+    change(space, "steady", kind.make(7.0), "steady")
+    change(space, "moving", kind.make(1.0), "v1")
+    serve(space, PREDICTORS[name])
+    space.wait("tm/steady tm/moving", 120)
+    pod = space.pods()[0]
+    with (
+        readiness(space) as seen,
+        Client(space.through_ingress("steady")) as steady,
+        Client(space.through_service("moving")) as moving,
+    ):
+        change(space, "slow", kind.make(4.0, seconds=4), "slow")
+        change(space, "moving", kind.make(2.0), "v2")
+        is_now(space, "moving", 2.0)
+        space.add("moving", f"s3://{space.namespace}/v1")
+        is_now(space, "moving", 1.0)
+        change(space, "moving", kind.bad, "bad")
+        told = space.failing("moving", "ModelLoadFailed", 30)
+        assert kind.words in told["message"]
+        change(space, "moving", kind.make(3.0), "v3")
+        is_now(space, "moving", 3.0)
+        space.wait("tm/slow tm/moving tm/steady", 60)
+        time.sleep(1)
+    assert space.through_ingress("slow").ask().value == 4.0
+    assert bad(steady.answers + moving.answers) == []
+    assert {answer.value for answer in steady.answers} == {7.0}
+    assert {answer.value for answer in moving.answers} == {1.0, 2.0, 3.0}
+    assert max(answer.at - answer.asked for answer in steady.answers) < WAITS.get(name, 3)
+    assert set(seen) == {"True"}
+    after = space.pods()[0]
+    assert after["metadata"]["name"] == pod["metadata"]["name"]
+    assert [box["restartCount"] for box in after["status"]["containerStatuses"]] == [0, 0]

@@ -1,0 +1,1 @@
+"""A soak: random kills and random edits, of which only the specified state may remain."""
