@@ -137,10 +137,9 @@ class Sampler:
 
     def _ask(self, lane: int) -> None:
         while not self._over.wait(self._pause):
-            for pod, address in self.record.ready_pods().items():
-                for model in sorted(self.record.words)[lane::_LANES] or ():
-                    if self._over.wait(self._pause):
-                        return
-                    door = Door(f"{address}:{self._port}", self._service, model)
-                    sample = Sample(pod, model, door.ask(ANSWER_SECONDS))
-                    self.record.samples.append(sample)
+            for pod, address, model in self.record.questions(lane, _LANES):
+                if self._over.wait(self._pause):
+                    return
+                door = Door(f"{address}:{self._port}", self._service, model)
+                sample = Sample(pod, model, door.ask(ANSWER_SECONDS))
+                self.record.samples.append(sample)

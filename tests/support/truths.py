@@ -84,6 +84,18 @@ class Record:
         last = {pod: told[-1].address for pod, told in list(self.places.items())}
         return {pod: address for pod, address in last.items() if address}
 
+    def questions(self, lane: int, lanes: int) -> Iterator[tuple[str, str, str]]:
+        """Give a lane's share of one round: pods, their addresses, and the models to ask for.
+
+        A pod that ends is left at once: each question to its address would take all patience.
+        """
+        for pod in self.ready_pods():
+            for model in sorted(self.words)[lane::lanes]:
+                address = self.ready_pods().get(pod)
+                if not address:
+                    break
+                yield pod, address, model
+
     def reasons(self, model: str) -> list[tuple[str, str]]:
         """List the words about a model's Ready, with their reasons, one after the other."""
         said = [(word.ready, word.reason) for word in self.words.get(model, ())]

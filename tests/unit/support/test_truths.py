@@ -95,3 +95,11 @@ def test_words_that_repeat_the_last_are_not_kept() -> None:
         record.say("m", Word(at, ready, OLD))
     record.say("m", Word(5, "True", NEW))
     assert record.readiness("m") == ["False", "True"]
+
+
+def test_a_lane_leaves_a_pod_that_ends_and_asks_the_next() -> None:
+    record = Record({name: [TRUE] for name in "abcd"}, {"one": UP, "two": [Place(0, "10.0.0.2")]})
+    asked = record.questions(0, 2)
+    assert next(asked) == ("one", "10.0.0.1", "a")
+    record.place("one", Place(2))
+    assert list(asked) == [("two", "10.0.0.2", "a"), ("two", "10.0.0.2", "c")]

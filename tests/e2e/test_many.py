@@ -1,0 +1,62 @@
+"""A thousand models on one service whose pod is lost: none is Ready until it answers again."""
+
+import pytest
+import yaml
+
+from e2e.conftest import MakeSpace
+from support.agentrigs import artefact
+from support.spaces import Space, trained_model
+from support.terminals import until
+
+MODELS = 1024
+VALUES = 8  # as many contents; every model has its own address
+NAMES = [f"model-{number:04}" for number in range(MODELS)]
+
+
+def _uri(space: Space, name: str) -> str:
+    return f"s3://{space.namespace}/many/{name}"
+
+
+def _value(name: str) -> float:
+    return float(NAMES.index(name) % VALUES)
+
+
+def _ready(space: Space) -> int:
+    """Count what a user sees as READY."""
+    return sum(row["READY"] == "True" for row in space.rows("kubectl get trainedmodel"))
+
+
+@pytest.fixture
+def space(make_space: MakeSpace) -> Space:
+    """A server with all models Ready."""
+    made = make_space("e2e-many")
+    made.put("many", {f"{name}/model.joblib": artefact(_value(name)) for name in NAMES})
+    models = [trained_model(name, _uri(made, name)) for name in NAMES]
+    made.run("kubectl create -f -", stdin=yaml.safe_dump_all(models), seconds=150)
+    made.serve(minReplicas=1)
+    made.wait("tm --all", 120)
+    return made
+
+
+@pytest.mark.weakness("M1")
+@pytest.mark.weakness("M5")
+@pytest.mark.timeout(500)
+def test_none_of_a_thousand_is_ready_from_the_loss_of_their_pod_until_it_answers(
+    space: Space,
+) -> None:
+    assert _ready(space) == MODELS
+    with space.sample({_uri(space, name): _value(name) for name in NAMES}) as sampler:
+        until(lambda: len(sampler.record.samples), lambda count: count > MODELS, 60, "all asked")
+        lost = space.pod()
+        space.run(f"kubectl delete pod {lost} --wait=false")
+        until(lambda: _ready(space), (0).__eq__, 60, "none is READY")
+        until(lambda: _ready(space), MODELS.__eq__, 120, "all are READY")
+        successor = space.pods()[0]["metadata"]["uid"]
+        until(
+            lambda: {one.model for one in sampler.record.samples if one.pod == successor},
+            set(NAMES).__eq__,
+            90,
+            "each was asked for at the next pod",
+        )
+    told = {tuple(sampler.record.readiness(name)) for name in NAMES}
+    assert all("False" in words and words[-1] == "True" for words in told), told
