@@ -17,7 +17,7 @@ VENV := $(SHOAL_HOME)/venv/$(LOCK)
 BIN := $(VENV)/bin
 READY := $(VENV)/complete
 REPORTS := $(SHOAL_HOME)/reports
-BENCHMARKS := first_answer burst update many fetch
+BENCHMARKS := first_answer burst update many mlserver fetch
 RINGS := unit golden contract integration e2e
 
 # What the operator's image is made from: a change of it rolls the operator on `make install`.
@@ -136,7 +136,7 @@ verify: generate lint test ## what a change must pass: everything, and no genera
 		echo "Generated files differ from their sources; commit what 'make generate' wrote:"; echo "$$dirty"; exit 1; fi
 
 .PHONY: bench
-bench: install example-image ## measure on the cluster what README and docs say in numbers
+bench: install example-image server-images ## measure on the cluster what README and docs say in numbers
 	$(call say,bench)
 	@rm -rf $(SHOAL_HOME)/bench
 	@$(with_cluster); export PYTHONPATH=operator:tests; \
