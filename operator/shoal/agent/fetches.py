@@ -24,7 +24,7 @@ from shoal.agent.spaces import BusyError, Lease, Need, NoRoomError, Space
 from shoal.agent.stores import Store
 from shoal.modelconfig import Model
 from shoal.reasons import Reason
-from shoal.storage import archives, gaps, transfers, trees
+from shoal.storage import archives, gaps, threads, transfers, trees
 from shoal.storage.credentials import Credentials
 from shoal.storage.failures import FetchError, Kind
 from shoal.storage.jobs import Sums
@@ -212,7 +212,7 @@ class Fetcher:
             raise
         finally:
             if not partials.leave(work) or not is_worth_keeping:
-                await asyncio.shield(asyncio.to_thread(self._store.discard, work))
+                await asyncio.shield(threads.run(source.size, self._store.discard, work))
 
     async def _bring(self, order: _Order, source: Source, work: Path) -> str:
         need = Need(
@@ -238,7 +238,7 @@ class Fetcher:
         if trees.is_empty(work / transfers.TREE):
             message = f"{order.shown}: there is no file in it"
             raise FetchError(Kind.PERMANENT, Reason.INVALID_ARTIFACT, message)
-        tree, size = await asyncio.to_thread(self._store.seal, work, sums)
+        tree, size = await threads.run(lease.size, self._store.seal, work, sums)
         order.hold(tree)
         await self._space.extend(lease, size)
         self._store.adopt(work, tree, size, source.fingerprint)

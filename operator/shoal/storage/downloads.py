@@ -11,6 +11,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from shoal.reasons import Reason
+from shoal.storage import threads
 from shoal.storage.failures import FetchError, Kind
 from shoal.storage.limits import Limits
 from shoal.storage.partials import File
@@ -98,7 +99,7 @@ async def _piece(
             size = len(piece)
             if at + size > end:
                 break
-            await asyncio.to_thread(each.file.write, at, piece)
+            await threads.run(size, each.file.write, at, piece)
             at += size
             count(size)
     if at != end:

@@ -10,7 +10,6 @@
 The same `work` given again, for the same fingerprint, goes on where a broken download stopped.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Protocol
 from aiohttp import ClientSession
 
 from shoal.reasons import Reason
-from shoal.storage import archives, downloads, jobs, openings, uris, webfiles
+from shoal.storage import archives, downloads, jobs, openings, threads, uris, webfiles
 from shoal.storage.buckets import Found
 from shoal.storage.credentials import Credentials
 from shoal.storage.downloads import Wanted
@@ -120,7 +119,7 @@ class _FoundSource:
             async with self._job.watched(self.size, count) as seen:
                 await downloads.run(wanted, self._read, self._job.location.shown, seen)
             paths = {item.path: each.file for item, each in zip(items, wanted, strict=True)}
-            sums = await asyncio.to_thread(_sums, paths)
+            sums = await threads.run(self.size, _sums, paths)
         self._job.check(sums, is_single=self._found.is_single)
         return await self._job.unpack(work, kind, left) if kind else sums
 
@@ -152,7 +151,7 @@ class _WebSource:
             left = room + file.written
             async with self._job.watched(page.size, count) as seen:
                 await webfiles.save(page, file, self._job.bound(left), seen)
-            sums = await asyncio.to_thread(_sums, {page.name: file})
+            sums = await threads.run(file.written, _sums, {page.name: file})
         self._job.check(sums, is_single=True)
         return await self._job.unpack(work, kind, left - file.written) if kind else sums
 

@@ -1,0 +1,21 @@
+"""Work on files, in a thread where it is worth one. Callers: downloads, transfers, fetches.
+
+All threads share one interpreter, and waking one takes longer than writing a small file: with
+a thread for each step, an agent spends more time in the kernel than on its models.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+WORTH_BYTES = 64 * 1024
+
+
+async def run(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do work on `size` bytes; 0 when it is not known how many."""
+    if 0 < size <= WORTH_BYTES:
+        return work(*args, **kwargs)
+    return await asyncio.to_thread(work, *args, **kwargs)
