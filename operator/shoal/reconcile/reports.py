@@ -1,7 +1,8 @@
 """Writes the statuses that changed, and the events that follow from the change.
 
 A state that may well pass within a second is held back for one, so that a model that loads
-at once costs one write; what ends a True is never held back.
+at once costs one write; what ends a True is never held back, and is written first. One report
+is a second's worth of writes: what is left is judged anew by the next pass, which comes at once.
 """
 
 import asyncio
@@ -27,31 +28,37 @@ from shoal.status.trainedmodels import TrainedModelStatus
 _log: Final = logging.getLogger(__name__)
 _HOLD_SECONDS: Final = 1.0
 _WRITES_AT_ONCE: Final = 30
+_WRITES_PER_REPORT: Final = 200  # about what an API server takes in a second
+_AT_ONCE_SECONDS: Final = 0.001
 _MOST_REFUSALS: Final = 3
 _GONE: Final = (404, 409)  # deleted, or deleted and made anew: its next pass reports
 
 
 def may_hold(body: Body, judged: TrainedModelStatus) -> bool:
     """Tell whether a report may wait: it says a passing state, and Ready is not True now."""
-    old = body.get("status") or {}
-    was_ready = conditions.find(old, reasons.Condition.READY)["status"] == TRUE
-    return not judged.settled and not was_ready
+    return not judged.settled and not _was_ready(body)
+
+
+def _was_ready(body: Body) -> bool:
+    return bool(
+        conditions.find(body.get("status") or {}, reasons.Condition.READY)["status"] == TRUE
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a pass reported: how much was written, and when held states are looked at again.
+    """How many models a pass had to report on, and when to look at them again.
 
-    `again` is in seconds, None where nothing is held.
+    `again` is in seconds, None where nothing is held or left.
     """
 
-    written: int = 0
+    due: int = 0
     again: float | None = None
 
     @property
     def is_quiet(self) -> bool:
         """Tell whether there was nothing to report."""
-        return not self.written and self.again is None
+        return not self.due and self.again is None
 
 
 class Reporter:
@@ -73,33 +80,46 @@ class Reporter:
         Raises:
             ApiError: the API server refused for now; what it did not refuse is written.
         """
-        now = self._clock()
-        before = self._held_since.pop(seen.key, {})
-        held: dict[str, datetime] = {}
-        written = 0
+        due, again = self._due(seen, verdict)
         refusals: list[ApiError] = []
         async with asyncio.TaskGroup() as tasks:
             if seen.service is not None and verdict.service is not None:
                 writing = partial(self._write_service, seen.service, verdict.service)
                 tasks.create_task(self._attempt(writing, refusals))
-            for body in seen.models:
+            for body in due[:_WRITES_PER_REPORT]:
                 judged = verdict.models[body["metadata"]["name"]]
-                if (body.get("status") or {}) == judged.status:
-                    continue
-                since = before.get(uid := body["metadata"]["uid"], now)
-                if may_hold(body, judged) and (now - since).total_seconds() < _HOLD_SECONDS:
-                    held[uid] = since
-                else:
-                    writing = partial(self._write_model, body, judged.status)
-                    tasks.create_task(self._attempt(writing, refusals))
-                    written += 1
-        if held:
-            self._held_since[seen.key] = held
+                writing = partial(self._write_model, body, judged.status)
+                tasks.create_task(self._attempt(writing, refusals))
         if refusals:
             raise refusals[0]
+        if len(due) > _WRITES_PER_REPORT:
+            again = _AT_ONCE_SECONDS
+        return Report(len(due), again)
+
+    def _due(self, seen: Observed, verdict: Verdict) -> tuple[list[Body], float | None]:
+        """List the models to report on, those first that are not Ready any more.
+
+        Returns:
+            Also after how many seconds to look again at those that are held back.
+        """
+        now = self._clock()
+        before = self._held_since.pop(seen.key, {})
+        held: dict[str, datetime] = {}
+        due = []
+        for body in seen.models:
+            judged = verdict.models[body["metadata"]["name"]]
+            if (body.get("status") or {}) == judged.status:
+                continue
+            since = before.get(uid := body["metadata"]["uid"], now)
+            if may_hold(body, judged) and (now - since).total_seconds() < _HOLD_SECONDS:
+                held[uid] = since
+            else:
+                due.append(body)
+        due.sort(key=_was_ready, reverse=True)
         if not held:
-            return Report(written)
-        return Report(written, _HOLD_SECONDS - (now - min(held.values())).total_seconds())
+            return due, None
+        self._held_since[seen.key] = held
+        return due, _HOLD_SECONDS - (now - min(held.values())).total_seconds()
 
     async def _write_service(self, body: Body, status: Mapping[str, Any]) -> None:
         old = body.get("status") or {}

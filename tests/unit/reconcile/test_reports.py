@@ -10,6 +10,9 @@ from support import builders
 from support.fakes import FakeAgents, FakeCluster
 from support.passes import World
 
+AT_ONCE = 0.001
+STATUS = ("apply status", "TrainedModel")
+
 
 class PickyCluster(FakeCluster):
     """Refuses the statuses of the models whose names are in `picked`."""
@@ -54,3 +57,21 @@ async def test_when_none_is_accepted_few_are_tried() -> None:
     with pytest.raises(ApiError, match="not this one"):
         await made.run()
     assert 3 <= cluster.tried <= 30
+
+
+async def test_a_long_report_comes_in_parts_and_what_is_no_longer_true_comes_first() -> None:
+    # Far more than the service's memory: that is said at once.
+    waiting, ready = [f"a{at:03}" for at in range(300)], [f"b{at}" for at in range(9)]
+    made, cluster = world(ready, [])
+    for name in waiting:
+        cluster.put(builders.trained_model(name))
+    parts: list[list[str]] = []
+    while not parts or parts[-1]:
+        cluster.writes.clear()
+        again = await made.run()
+        parts.append([name for verb, kind, name in cluster.writes if (verb, kind) == STATUS])
+        assert (again == AT_ONCE) is (len(parts) == 1)
+    assert len(parts[0]) == 200
+    assert set(parts[0][:9]) == set(ready)
+    assert len(parts) == 3
+    assert not set(parts[0]) & set(parts[1])
