@@ -1,8 +1,9 @@
 """Writes the statuses that changed, and the events that follow from the change.
 
 A state that may well pass within a second is held back for one, so that a model that loads
-at once costs one write; what ends a True is never held back, and is written first. One report
-is a second's worth of writes: what is left is judged anew by the next pass, which comes at once.
+at once costs one write; what ends a True is never held back, and is written first, passing states
+last. One report is a second's worth of writes: what is left is judged anew by the next pass, which
+comes at once.
 """
 
 import asyncio
@@ -37,6 +38,13 @@ _GONE: Final = (404, 409)  # deleted, or deleted and made anew: its next pass re
 def may_hold(body: Body, judged: TrainedModelStatus) -> bool:
     """Tell whether a report may wait: it says a passing state, and Ready is not True now."""
     return not judged.settled and not _was_ready(body)
+
+
+def _rank(body: Body, judged: TrainedModelStatus) -> int:
+    """Put first what is not true any more, then what stays, then what passes."""
+    if _was_ready(body):
+        return 0
+    return 1 if judged.settled else 2
 
 
 def _was_ready(body: Body) -> bool:
@@ -97,7 +105,7 @@ class Reporter:
         return Report(len(due), again)
 
     def _due(self, seen: Observed, verdict: Verdict) -> tuple[list[Body], float | None]:
-        """List the models to report on, those first that are not Ready any more.
+        """List the models to report on, in the order of their weight.
 
         Returns:
             Also after how many seconds to look again at those that are held back.
@@ -115,7 +123,7 @@ class Reporter:
                 held[uid] = since
             else:
                 due.append(body)
-        due.sort(key=_was_ready, reverse=True)
+        due.sort(key=lambda body: _rank(body, verdict.models[body["metadata"]["name"]]))
         if not held:
             return due, None
         self._held_since[seen.key] = held
