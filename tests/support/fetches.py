@@ -1,14 +1,18 @@
 """A download without an agent around it: what `storage.transfers` brings of an address."""
 
+import socket
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiohttp import ClientSession, TCPConnector
+from aiohttp import AddrInfoType, ClientSession, TCPConnector
 
 from shoal.storage import transfers
 from shoal.storage.credentials import Credentials
 from shoal.storage.limits import Limits
+from support.closings import closed
 
 ROOM = 1 << 30
 
@@ -21,13 +25,23 @@ class Terms:
     limits: Limits | None = None
     authority: Path | None = None
 
-    def session(self) -> ClientSession:
-        """Make a client."""
-        if self.authority is None:
-            return ClientSession()
-        return ClientSession(
-            connector=TCPConnector(ssl=ssl.create_default_context(cafile=self.authority))
-        )
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[ClientSession]:
+        """Make a client; its connections are closed after the block."""
+        made: list[socket.socket] = []
+
+        def make(address: AddrInfoType) -> socket.socket:
+            family, kind, protocol, _, _ = address
+            made.append(socket.socket(family, kind, protocol))
+            return made[-1]
+
+        trusted = ssl.create_default_context(cafile=self.authority) if self.authority else True
+        connector = TCPConnector(ssl=trusted, socket_factory=make)
+        try:
+            async with ClientSession(connector=connector) as session:
+                yield session
+        finally:
+            await closed(made)
 
 
 async def fetch(
@@ -59,7 +73,7 @@ async def fetch(
 async def fingerprint(uri: str, known: Credentials) -> str:
     """Ask what an address names now."""
     async with (
-        ClientSession() as session,
+        Terms().session() as session,
         transfers.opened(transfers.parse(uri), known, session) as source,
     ):
         return source.fingerprint

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from cluster.certificates import Pair
+from support.closings import closed
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -22,7 +23,13 @@ async def serving(answer: Answer, tls: Pair | None = None) -> AsyncIterator[str]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls.certificate, tls.key)
     application = web.Application()
-    application.router.add_route("*", "/{tail:.*}", answer)
+    sockets = set()
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        sockets.add(request.get_extra_info("socket"))
+        return await answer(request)
+
+    application.router.add_route("*", "/{tail:.*}", note)
     runner = web.AppRunner(application, shutdown_timeout=0)
     await runner.setup()
     try:
@@ -31,3 +38,4 @@ async def serving(answer: Answer, tls: Pair | None = None) -> AsyncIterator[str]
         yield f"{scheme}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+        await closed(sockets)

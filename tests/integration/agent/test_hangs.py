@@ -48,5 +48,5 @@ def test_models_that_hang_hold_up_no_others(make_rig: Any) -> None:
         rig.agent.state(each.name, lambda seen, each=each: seen.loaded == each.digest)
     rig.agent.want_by_file(new, *bad)
     rig.agent.see(lambda seen: "other" not in seen.models)
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 20
     rig.server.process.end(signal.SIGKILL)

@@ -49,10 +49,10 @@ async def test_a_leader_that_is_told_to_stop_hands_over_at_once(world: World) ->
     leader, standby = await pair(world)
 
     began = time.monotonic()
-    assert await leader.terminate() < 4
+    assert await leader.terminate() < 8
     await until(standby.leads, seconds=10)
 
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10, "the Lease would have lasted longer"
     lease = await world.api.get("Lease", "shoal-operator")
     assert lease["spec"]["holderIdentity"] == standby.name
     await world.api.create(bodies.service())
