@@ -109,12 +109,15 @@ contract: $(READY) $(SHOAL_HOME)/bin/helm ## files that must agree: CRDs, chart,
 	$(call say,contract)
 	@$(call ring,contract,tests/contract)
 
+# These tests wait more than they compute. Each lane has an API server of its own.
+LANES ?= 2
+
 .PHONY: integration
 integration: $(READY) ## a real API server; operator and agents as processes; no node
 	$(call say,integration)
 	@PYTHONPATH=tests:operator $(BIN)/python -m support.stores
 	@PYTHONPATH=tests $(BIN)/python -m support.serverenvs
-	@$(call ring,integration,tests/integration)
+	@$(call ring,integration,tests/integration -n $(LANES) --dist loadfile)
 
 .PHONY: e2e
 e2e: install example-image server-images ## a real node: the walk-through as a user types it, and its failures
