@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,13 @@ class ApiServer:
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """An API server without a node; the tests fail where it cannot start."""
-    folder = tmp_path_factory.mktemp("controlplane")
+    with running(tmp_path_factory.mktemp("controlplane")) as server:
+        yield server
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[ApiServer]:
+    """Run an API server with our CRDs until the end of the block."""
     base = controlplane.free_base()
     settings = controlplane.Settings(folder, base, audit_log=folder / "audit.log")
     try:

@@ -99,7 +99,7 @@ def _open(mounted: Path, location: Location, item: Item) -> int:
         # Asked of what is open: the path may lead elsewhere by now.
         _inside(mounted, Path(f"/proc/self/fd/{opened}"), location)
         _unchanged(location, item, os.fstat(opened))
-    except BaseException:
+    except BaseException:  # whatever ends this, the file would stay open
         os.close(opened)
         raise
     return opened

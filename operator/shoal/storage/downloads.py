@@ -56,7 +56,7 @@ async def run(wanted: Sequence[Wanted], read: Read, shown: str, count: Count) ->
         async with asyncio.TaskGroup() as group:
             for _ in range(min(_LANES, max(_LANES_OF_ONE, len(wanted)))):
                 group.create_task(lane())
-    except BaseExceptionGroup as failures:
+    except BaseExceptionGroup as failures:  # callers await a FetchError, not a group
         raise failures.exceptions[0] from None
 
 

@@ -14,8 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from cluster import controlplane
-from integration.conftest import ApiServer, install_crds
+from integration.conftest import ApiServer, running
 from integration.operator_process import bodies
 from integration.operator_process.apis import Body, condition, until
 from integration.operator_process.programs import Program
@@ -32,15 +31,8 @@ AT_ONCE = 100  # etcd takes 128 at most
 
 @pytest.fixture(scope="module")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    folder = tmp_path_factory.mktemp("twenty-thousand")
-    base = controlplane.free_base()
-    settings = controlplane.Settings(folder, base, audit_log=folder / "audit.log")
-    try:
-        server = ApiServer(controlplane.start(settings), settings)
-        install_crds(server)
+    with running(tmp_path_factory.mktemp("twenty-thousand")) as server:
         yield server
-    finally:
-        controlplane.stop(folder)
 
 
 def model(name: str) -> Body:
