@@ -31,7 +31,7 @@ def space(make_space: MakeSpace) -> Space:
     """A server with all models Ready."""
     made = make_space("e2e-many")
     made.put("many", {f"{name}/model.joblib": artefact(_value(name)) for name in NAMES})
-    models = [trained_model(name, _uri(made, name)) for name in NAMES]
+    models = [trained_model(name, _uri(made, name), memory="64Ki") for name in NAMES]
     made.run("kubectl create -f -", stdin=yaml.safe_dump_all(models), seconds=150)
     made.serve(minReplicas=1)
     made.wait("tm --all", 120)

@@ -58,6 +58,9 @@ class Space:
         bodies = [body for body in yaml.safe_load_all(text) if body["kind"] != "Namespace"]
         for body in bodies:
             body["metadata"]["namespace"] = self.namespace
+            if body["kind"] == "Deployment":
+                # A Service that is switched off is noticed by new connections alone.
+                body["spec"]["template"]["spec"]["containers"][0]["args"].remove("--keep-alive")
         self.apply(*bodies)
         self.run("kubectl rollout status deployment/versitygw --timeout=60s", seconds=70)
 
@@ -173,9 +176,9 @@ def service(name: str = "server", **predictor: Any) -> Body:
     }
 
 
-def trained_model(name: str, uri: str, server: str = "server") -> Body:
+def trained_model(name: str, uri: str, server: str = "server", memory: str = "128Mi") -> Body:
     """Write a TrainedModel."""
-    model = {"storageUri": uri, "framework": "custom", "memory": "128Mi"}
+    model = {"storageUri": uri, "framework": "custom", "memory": memory}
     return {
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "TrainedModel",

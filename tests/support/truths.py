@@ -108,7 +108,9 @@ class Record:
 
 
 def lies(record: Record, values: Mapping[str, float], now: float) -> list[str]:
-    """List the lies in a record, each as a sentence; `values` are answers by storageUri."""
+    """List the lies in a record, each as a sentence; `values` are answers by storageUri.
+
+    What is at an address without a value has no right answer."""
     found = [_lie(one, record) for one in record.samples if _is_lie(one, record, values)]
     return [*found, *_unbacked(record, now)]
 
@@ -126,8 +128,8 @@ def _is_lie(sample: Sample, record: Record, values: Mapping[str, float]) -> bool
         return False
     if {word.ready for word in _during(told, asked, at + bound(record))} != {"True"}:
         return False
-    wanted = {values[word.uri] for word in _during(told, asked - bound(record), at) if word.uri}
-    return sample.answer.value not in wanted
+    wished = {word.uri for word in _during(told, asked - bound(record), at)}
+    return sample.answer.value not in {values[uri] for uri in wished & values.keys()}
 
 
 def _during(told: Sequence[Told], start: float, end: float) -> list[Told]:

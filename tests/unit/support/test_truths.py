@@ -6,7 +6,7 @@ from support import truths
 from support.traffic import Answer
 from support.truths import Place, Record, Sample, Word
 
-OLD, NEW = "s3://old", "s3://new"
+OLD, NEW, RUBBISH = "s3://old", "s3://new", "s3://rubbish"
 VALUES = {OLD: 1.0, NEW: 2.0}
 UP = [Place(0, "10.0.0.1")]
 
@@ -40,6 +40,9 @@ TRUE = Word(1, "True", OLD)
         pytest.param(
             [TRUE, Word(3, "True", NEW)], _answer(5, 5.1, 1.0), id="the-old-bytes-for-too-long"
         ),
+        pytest.param(
+            [TRUE, Word(3, "True", RUBBISH)], _answer(5, 5.1, 1.0), id="rubbish-called-ready"
+        ),
     ],
 )
 def test_it_is_a_lie(words: list[Word], answer: Answer) -> None:
@@ -55,6 +58,7 @@ def test_it_is_a_lie(words: list[Word], answer: Answer) -> None:
         pytest.param([TRUE, Word(5.6, "False", OLD)], _answer(5, 5.1, None), id="told-at-once"),
         pytest.param([TRUE, Word(4.8, "True", NEW)], _answer(5, 5.1, 1.0), id="nobody-knows-yet"),
         pytest.param([TRUE, Word(4.8, "True", NEW)], _answer(5, 5.1, 2.0), id="quicker-than-told"),
+        pytest.param([TRUE, Word(4.8, "True", RUBBISH)], _answer(5, 5.1, 1.0), id="not-yet-tried"),
         pytest.param([], _answer(5, 5.1, None), id="never-heard-of"),
     ],
 )
