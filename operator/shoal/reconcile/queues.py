@@ -115,10 +115,10 @@ class Queue:
         if entry.timer and entry.timer.when() < entry.not_before:
             entry.timer.cancel()
             entry.timer = None
-        if entry.waiting_since is not None:  # came due while the pass ran
-            entry.waiting_since = None
-            self.add(key, again if entry.failures else None)
-        elif again is not None:
+        came_due, entry.waiting_since = entry.waiting_since is not None, None
+        if came_due and not entry.failures:
+            self.add(key)
+        if again is not None:
             self.add(key, again)
         if entry.timer is None and not entry.failures:
             self._entries.pop(key)

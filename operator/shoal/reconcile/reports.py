@@ -1,8 +1,9 @@
 """Writes the statuses that changed, and the events that follow from the change.
 
 A state that may well pass within a second is held back for one, so that a model that loads
-at once costs one write; what ends a True is never held back, and is written first, passing states
-last. One report is a second's worth of writes: what is left is judged anew by the next pass, which
+at once costs one write; where many pass, for as long as saying so of all would keep the API
+server busy. What ends a True is never held back, and is written first, passing states last.
+One report is a second's worth of writes: what is left is judged anew by the next pass, which
 comes at once.
 """
 
@@ -10,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from shoal.status.trainedmodels import TrainedModelStatus
 
 _log: Final = logging.getLogger(__name__)
 _HOLD_SECONDS: Final = 1.0
+_PASSING_PER_SECOND: Final = 50  # leaves most of an API server to what stays
 _WRITES_AT_ONCE: Final = 30
 _WRITES_PER_REPORT: Final = 200  # about what an API server takes in a second
 _AT_ONCE_SECONDS: Final = 0.001
@@ -112,22 +114,24 @@ class Reporter:
         """
         now = self._clock()
         before = self._held_since.pop(seen.key, {})
-        held: dict[str, datetime] = {}
+        passing: dict[str, datetime] = {}
         due = []
         for body in seen.models:
             judged = verdict.models[body["metadata"]["name"]]
             if (body.get("status") or {}) == judged.status:
                 continue
-            since = before.get(uid := body["metadata"]["uid"], now)
-            if may_hold(body, judged) and (now - since).total_seconds() < _HOLD_SECONDS:
-                held[uid] = since
-            else:
-                due.append(body)
+            due.append(body)
+            if may_hold(body, judged):
+                uid = body["metadata"]["uid"]
+                passing[uid] = before.get(uid, now)
+        patience = timedelta(seconds=max(_HOLD_SECONDS, len(passing) / _PASSING_PER_SECOND))
+        held = {uid: since for uid, since in passing.items() if now - since < patience}
+        due = [body for body in due if body["metadata"]["uid"] not in held]
         due.sort(key=lambda body: _rank(body, verdict.models[body["metadata"]["name"]]))
         if not held:
             return due, None
         self._held_since[seen.key] = held
-        return due, _HOLD_SECONDS - (now - min(held.values())).total_seconds()
+        return due, (min(held.values()) + patience - now).total_seconds()
 
     async def _write_service(self, body: Body, status: Mapping[str, Any]) -> None:
         old = body.get("status") or {}

@@ -94,6 +94,26 @@ async def test_a_pass_that_asks_for_another_gets_it() -> None:
         await passes.until(3)
 
 
+async def test_a_pass_that_asks_for_another_gets_it_before_what_was_wished_meanwhile() -> None:
+    loop = asyncio.get_running_loop()
+    ends: list[float] = []
+
+    async def body(key: Key, turn: int) -> float | None:
+        if turn == 1:
+            queue.add(key, 0.0)
+            await asyncio.sleep(0.4)  # so that a burst would be collected for 0.8 s
+            ends.append(loop.time())
+            return 0.001
+        ends.append(loop.time())
+        return None
+
+    passes = Passes(body)
+    async with Running(passes) as queue:
+        queue.add(A)
+        await passes.until(2)
+    assert ends[1] - ends[0] < 0.6
+
+
 async def test_a_failed_pass_is_tried_again_and_others_go_on() -> None:
     async def body(key: Key, turn: int) -> None:
         if key == A and turn == 1:

@@ -158,6 +158,19 @@ async def test_a_passing_state_is_held_back_for_a_second(world: World) -> None:
     assert world.model()[0] == "False"
 
 
+async def test_the_more_pass_the_longer_they_are_held_back(world: World) -> None:
+    many = [builders.trained_model(f"m{number:03}", memory="1Ki") for number in range(150)]
+    for body in many:
+        world.cluster.put(body)
+    await world.run()
+    world.seconds = 2.9
+    await world.hands.reconcile(KEY)
+    assert "status" not in world.one(kinds.TRAINED_MODEL, "m000")
+    world.seconds = 3.0
+    await world.hands.reconcile(KEY)
+    assert {world.model(name=body["metadata"]["name"])[0] for body in many} == {"False"}
+
+
 async def test_a_model_without_its_service_waits_and_is_served_later() -> None:
     world = World(FakeCluster(), FakeAgents())
     world.cluster.put(builders.trained_model())
