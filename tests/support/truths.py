@@ -66,6 +66,7 @@ class Record:
     words: dict[str, list[Word]] = field(default_factory=dict)
     places: dict[str, list[Place]] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
+    writes_per_second: float = WRITES_PER_SECOND
 
     def say(self, model: str, word: Word) -> None:
         """Add a word, unless it repeats the last."""
@@ -117,7 +118,7 @@ def lies(record: Record, values: Mapping[str, float], now: float) -> list[str]:
 
 def bound(record: Record) -> float:
     """Give PROPAGATION for the models of a record, in seconds."""
-    return PROPAGATION_SECONDS + len(record.words) / WRITES_PER_SECOND
+    return PROPAGATION_SECONDS + len(record.words) / record.writes_per_second
 
 
 def _is_lie(sample: Sample, record: Record, values: Mapping[str, float]) -> bool:
