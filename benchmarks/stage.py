@@ -215,8 +215,8 @@ def is_ready(body: Body) -> bool:
 
 
 def operator(metric: str) -> float:
-    """Read a metric of the operator: the highest of its replicas."""
-    return max(metrics(*_OPERATOR, metric))
+    """Read a metric of the operator: the highest of its replicas; 0 where none has it yet."""
+    return max(metrics(*_OPERATOR, metric), default=0)
 
 
 def agent(metric: str, server: str) -> float:
@@ -240,7 +240,8 @@ def metrics(namespace: str, selector: str, port: int, metric: str) -> Iterator[f
         with urllib.request.urlopen(f"http://{address}:{port}/metrics", timeout=10) as answer:
             text = answer.read().decode()
         found = re.search(rf"^{re.escape(metric)} (\S+)", text, re.MULTILINE)
-        yield float(found.group(1)) if found else float("nan")
+        if found:  # a standby has made no passes
+            yield float(found.group(1))
 
 
 def note(program: str, rows: Sequence[Row]) -> int:
