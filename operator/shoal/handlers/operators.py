@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -216,8 +216,20 @@ async def run(settings: OperatorSettings) -> int:
     for end in ends:
         _log.error("ending, to be started again: %s", "; ".join(_words(end)))
     code = 1 if ends else 0
+    loop.set_exception_handler(unclosed)
     _leave(code)
     return code
+
+
+def unclosed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell in a line that something of Kopf's was not closed when the process ended.
+
+    Its watches are generators; one that reads just then may refuse to be closed.
+    """
+    if context.get("asyncgen") is None:
+        loop.default_exception_handler(context)
+    else:
+        _log.info("ended with an open watch: %s", context.get("exception"))
 
 
 def _leave(code: int) -> None:
