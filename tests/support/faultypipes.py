@@ -74,6 +74,7 @@ class Pipe:
         if self.fault == "hang":
             await asyncio.sleep(3600)
         if self.fault == "reset":
+            await asyncio.sleep(0.2)  # what was sent is read first: a reset drops the rest
             raw: socket.socket = writer.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
