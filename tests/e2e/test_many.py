@@ -1,4 +1,8 @@
-"""A thousand models on one service whose pod is lost: none is Ready until it answers again."""
+"""A thousand models on one service whose pod is lost: each is called not Ready, then Ready again.
+
+Within BESIDE_A_START: a thousand words are a thousand writes, and until its own is written the
+last of them is still READY.
+"""
 
 import pytest
 import yaml
@@ -48,7 +52,7 @@ def space(make_space: MakeSpace) -> Space:
 @pytest.mark.weakness("M1")
 @pytest.mark.weakness("M5")
 @pytest.mark.timeout(500)
-def test_none_of_a_thousand_is_ready_from_the_loss_of_their_pod_until_it_answers(
+def test_a_thousand_that_lose_their_pod_are_called_not_ready_and_ready_when_it_answers(
     space: Space,
 ) -> None:
     with space.sample({_uri(space, name): _value(name) for name in NAMES}) as sampler:

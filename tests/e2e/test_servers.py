@@ -93,10 +93,10 @@ def test_loads_go_unnoticed(name: str, space: Space) -> None:
     change(space, "moving", kind.make(1.0), "v1")
     serve(space, PREDICTORS[name])
     space.wait("tm/steady tm/moving", 120)
-    # Of the first requests to a worker of MLServer's one was never answered, once; what lost it
-    # is not known, and what is asked here is what loads do.
-    for door in (space.through_ingress("steady"), space.through_service("moving")):
-        until(door.ask, lambda answer: answer.status == 200, 30, "the first answer")
+    if name.endswith("-workers"):
+        # A known gap: the first request to such a server was once never answered, before any load.
+        for door in (space.through_ingress("steady"), space.through_service("moving")):
+            until(door.ask, lambda answer: answer.status == 200, 30, "the first answer")
     pod = space.pods()[0]
     with (
         readiness(space) as seen,

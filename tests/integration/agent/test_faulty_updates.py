@@ -78,6 +78,7 @@ def test_every_fault_leaves_the_old_version_and_heals(make_rig: Any, site: Site)
     downloads, tries = counted(rig), rig.agent.seen.models["other"].attempt
     rig.agent.state("other", lambda seen: seen.attempt > tries)
     assert counted(rig) == downloads > 0
+    assert sum("range" not in asked.headers for asked in site.seen("/other/model.joblib")) > 1
     for name in ROWS:
         site.plan(f"/{name}/model.joblib", whole(NEW, etag='"v2"'))
     rig.agent.loaded(*after.values(), seconds=60)
