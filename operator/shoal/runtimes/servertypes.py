@@ -15,6 +15,7 @@ Container = Mapping[str, Any]
 
 MLSERVER: Final = "mlserver"
 TRITON: Final = "tritonserver"
+SDK: Final = "kserve-sdk"
 _LIVE: Final = "/v2/health/live"
 _READY: Final = "/v2/health/ready"
 _WORKERS: Final = "MLSERVER_PARALLEL_WORKERS"
@@ -69,6 +70,8 @@ def of_one(server_type: str, container: Container, name: str, port: int) -> Cont
                 _AT_STARTUP: "true",  # our image begins empty, unless it is told not to
             },
         )
+    if server_type == SDK:
+        made["args"] = _with(made.get("args") or [], "--model_name", name)
     if server_type in {MLSERVER, TRITON} and not made.get("readinessProbe"):
         made["readinessProbe"] = {"httpGet": {"path": _READY, "port": port}, **_TIMES}
     return made

@@ -94,6 +94,12 @@ def test_the_users_own_variables_win() -> None:
     assert _env(made)["MLSERVER_MODEL_NAME"] == "flowers"
 
 
+def test_our_server_on_the_sdk_is_told_of_the_one_model() -> None:
+    predictor = {"sklearn": {"storageUri": "s3://b/m"}}
+    made = _resolve(predictor, _runtime(server_type="kserve-sdk"))
+    assert made.container["args"] == ["--model_name=iris"]
+
+
 def test_triton_with_a_model_begins_with_all_that_is_there() -> None:
     predictor = {"sklearn": {"storageUri": "s3://b/m"}}
     made = _resolve(predictor, _runtime(server_type="tritonserver"))
