@@ -1,4 +1,4 @@
-"""The front door: `shoal operator | agent | crds`. Wires everything, decides nothing."""
+"""The front door: `shoal operator | agent | fetch | crds`. Wires everything, decides nothing."""
 
 import argparse
 import asyncio
@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from shoal import __version__, logs, settings
 
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("operator", help="reconcile InferenceServices and TrainedModels")
     commands.add_parser("agent", help="load the models of one pod")
+    fetch = commands.add_parser("fetch", help="bring models into folders, then end")
+    fetch.add_argument("words", nargs="*", metavar="URI DEST", help="an address and its folder")
     crds = commands.add_parser("crds", help="write the CustomResourceDefinitions")
     crds.add_argument("directory", type=Path)
     chosen = parser.parse_args(arguments)
@@ -28,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _operator()
         if chosen.command == "agent":
             return _agent()
+        if chosen.command == "fetch":
+            _fetch(chosen.words)
         return _crds(chosen.directory)
     except settings.SettingsError as error:
         sys.stderr.write(f"shoal {chosen.command}: {error}\n")
@@ -49,6 +54,17 @@ def _agent() -> int:
     logs.install(made.log_level)
     asyncio.run(processes.run(made))
     return 0
+
+
+def _fetch(words: Sequence[str]) -> NoReturn:
+    from shoal.agent import commands
+
+    code = commands.run(settings.FetchSettings.parse(os.environ), words)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Without the interpreter's own end: a thread of obstore that calls into it just then aborts
+    # the process, and the exit code would be another.
+    os._exit(code)
 
 
 def _crds(directory: Path) -> int:

@@ -39,6 +39,12 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+def install_plain() -> None:
+    """Send warnings to standard output as they are, for a command whose output people read."""
+    handler = logging.StreamHandler(sys.stdout)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
 def install(level: str, stream: TextIO | None = None) -> None:
     """Send every record from `level` on to standard output, as JSON.
 

@@ -16,6 +16,69 @@ class SettingsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class DownloadSettings:
+    """How much a download may be, and how long it may take. Durations are seconds."""
+
+    max_files: int
+    max_bytes: int
+    stall_seconds: float
+    seconds: float
+    archive_ratio: float
+
+    @classmethod
+    def parse(cls, environ: Mapping[str, str]) -> "DownloadSettings":
+        """Read the variables.
+
+        Raises:
+            SettingsError: it names the variable.
+        """
+        return cls(
+            max_files=int(_number(environ, "SHOAL_FETCH_MAX_FILES", 100_000)),
+            max_bytes=int(_number(environ, "SHOAL_FETCH_MAX_BYTES", 2**40)),
+            stall_seconds=_number(environ, "SHOAL_FETCH_STALL_SECONDS", 60),
+            seconds=_number(environ, "SHOAL_FETCH_SECONDS", 6 * 3600),
+            archive_ratio=_number(environ, "SHOAL_ARCHIVE_RATIO", 100),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSettings:
+    """What one `shoal fetch` goes by. Durations are seconds.
+
+    Without a namespace it runs outside of a cluster: the environment alone has credentials.
+    """
+
+    namespace: str
+    service_account: str
+    storage_secret: str
+    api_url: str
+    token_dir: str
+    termination_log: str  # where the kubelet reads why a container ended
+    patience_seconds: float  # for a store that fails, since the last byte that came
+    downloads: DownloadSettings
+    environ: Mapping[str, str] = field(repr=False)  # may hold credentials
+
+    @classmethod
+    def parse(cls, environ: Mapping[str, str]) -> "FetchSettings":
+        """Read the variables.
+
+        Raises:
+            SettingsError: it names the variable.
+        """
+        return cls(
+            namespace=environ.get("SHOAL_NAMESPACE", ""),
+            service_account=environ.get("SHOAL_SERVICE_ACCOUNT", "") or "default",
+            storage_secret=environ.get("SHOAL_STORAGE_SECRET", ""),
+            api_url=_api_url(environ),
+            token_dir=environ.get("SHOAL_TOKEN_DIR", _TOKEN_DIR),
+            termination_log=environ.get("SHOAL_TERMINATION_LOG", "/dev/termination-log"),
+            patience_seconds=_number(environ, "SHOAL_FETCH_PATIENCE_SECONDS", 60),
+            downloads=DownloadSettings.parse(environ),
+            environ=dict(environ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSettings:
     """What one agent works on. Durations are seconds."""
 
@@ -39,11 +102,7 @@ class AgentSettings:
     load_seconds: float
     load_patience_seconds: float
     fetch_concurrency: int
-    fetch_max_files: int
-    fetch_max_bytes: int
-    fetch_stall_seconds: float
-    fetch_seconds: float
-    archive_ratio: float
+    downloads: DownloadSettings
     load_concurrency: int
     log_level: str
     environ: Mapping[str, str] = field(repr=False)  # may hold credentials
@@ -77,11 +136,7 @@ class AgentSettings:
             load_seconds=_number(environ, "SHOAL_LOAD_SECONDS", 300),
             load_patience_seconds=_number(environ, "SHOAL_LOAD_PATIENCE_SECONDS", 10),
             fetch_concurrency=int(_number(environ, "SHOAL_FETCH_CONCURRENCY", 4)),
-            fetch_max_files=int(_number(environ, "SHOAL_FETCH_MAX_FILES", 100_000)),
-            fetch_max_bytes=int(_number(environ, "SHOAL_FETCH_MAX_BYTES", 2**40)),
-            fetch_stall_seconds=_number(environ, "SHOAL_FETCH_STALL_SECONDS", 60),
-            fetch_seconds=_number(environ, "SHOAL_FETCH_SECONDS", 6 * 3600),
-            archive_ratio=_number(environ, "SHOAL_ARCHIVE_RATIO", 100),
+            downloads=DownloadSettings.parse(environ),
             load_concurrency=int(_number(environ, "SHOAL_LOAD_CONCURRENCY", 4)),
             log_level=environ.get("SHOAL_LOG_LEVEL", "INFO").upper(),
             environ=dict(environ),

@@ -36,14 +36,14 @@ class Door:
     host: str
     model: str
 
-    def ask(self, seconds: float = 10) -> Answer:
+    def ask(self, seconds: float = 10, body: str = BODY) -> Answer:
         """Ask once, on a connection of its own."""
         name, _, port = self.address.partition(":")
         asked = time.time()
         connection = http.client.HTTPConnection(name, int(port or 80), timeout=seconds)
         try:
             headers = {"Host": self.host, "Content-Type": "application/json"}
-            connection.request("POST", f"/v2/models/{self.model}/infer", BODY, headers)
+            connection.request("POST", f"/v2/models/{self.model}/infer", body, headers)
             response = connection.getresponse()
             return Answer(asked, time.time(), response.status, response.read().decode())
         except (OSError, http.client.HTTPException) as error:
@@ -55,17 +55,18 @@ class Door:
 class Client(threading.Thread):
     """Asks until the end of its `with` block."""
 
-    def __init__(self, door: Door, pause: float = 0.02) -> None:
+    def __init__(self, door: Door, pause: float = 0.02, body: str = BODY) -> None:
         super().__init__(daemon=True)
         self.door = door
         self.answers: list[Answer] = []
         self._pause = pause
+        self._body = body
         self._over = threading.Event()
 
     def run(self) -> None:
         """Ask."""
         while not self._over.wait(self._pause):
-            self.answers.append(self.door.ask())
+            self.answers.append(self.door.ask(body=self._body))
 
     def __enter__(self) -> Self:
         self.start()

@@ -5,14 +5,11 @@ own, so that a store that does not answer holds up no model of another one.
 """
 
 import asyncio
-import errno
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 from weakref import WeakValueDictionary
 
 from aiohttp import ClientSession
@@ -24,7 +21,7 @@ from shoal.agent.spaces import BusyError, Lease, Need, NoRoomError, Space
 from shoal.agent.stores import Store
 from shoal.modelconfig import Model
 from shoal.reasons import Reason
-from shoal.storage import archives, gaps, threads, transfers, trees
+from shoal.storage import archives, failures, gaps, threads, transfers, trees
 from shoal.storage.credentials import Credentials
 from shoal.storage.failures import FetchError, Kind
 from shoal.storage.jobs import Sums
@@ -35,22 +32,6 @@ from shoal.storage.uris import Location, Scheme
 
 _LOG = logging.getLogger(__name__)
 _SAME_SECONDS = 1.0
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
-
-
-class Opened(Protocol):
-    """Looks an address up: `transfers.opened`."""
-
-    def __call__(
-        self,
-        location: Location,
-        known: Credentials,
-        session: ClientSession,
-        *,
-        digest: str = "",
-        limits: Limits | None = None,
-    ) -> AbstractAsyncContextManager[Source]:
-        """Look an address up."""
 
 
 class _OutgrownError(Exception):
@@ -69,7 +50,7 @@ class Bounds:
     at_once: int
     space: Space
     limits: Limits = field(default_factory=Limits)
-    opened: Opened = transfers.opened
+    opened: transfers.Opened = transfers.opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +211,7 @@ class Fetcher:
             message = f"{order.shown}: {error}"
             raise FetchError(kind, Reason.STORE_FULL, message) from error
         except OSError as error:
-            raise _disk_failure(order.shown, error, self._space.room()) from error
+            raise failures.of_disk(order.shown, error, self._space.room()) from error
 
     async def _adopt(
         self, order: _Order, source: Source, work: Path, lease: Lease, sums: Sums
@@ -258,11 +239,3 @@ async def _fill(source: Source, work: Path, need: Need, lease: Lease) -> Sums:
         if need.grows and error.reason is Reason.STORE_FULL:
             raise _OutgrownError(source.fingerprint, lease.size) from error
         raise
-
-
-def _disk_failure(shown: str, error: OSError, room: int) -> FetchError:
-    if error.errno in _NO_ROOM:
-        message = f"{shown}: the disk is full; {room} bytes are free"
-        return FetchError(Kind.PERMANENT, Reason.STORE_FULL, message)
-    message = f"{shown}: cannot be written: {error.strerror or error}"
-    return FetchError(Kind.UNKNOWN, Reason.DOWNLOAD_FAILED, message)

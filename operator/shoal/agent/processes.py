@@ -49,7 +49,7 @@ async def run(settings: AgentSettings) -> None:
             silence_seconds=settings.silence_seconds,
         )
         space = Space(store, settings.store_bytes)
-        bounds = Bounds(settings.fetch_concurrency, space, _limits(settings))
+        bounds = Bounds(settings.fetch_concurrency, space, Limits.told(settings.downloads))
         identity = Identity(settings.namespace, settings.service_account, settings.storage_secret)
         accounts = Accounts(api, identity, settings.environ)
         fetcher = Fetcher(store, accounts, session, bounds)
@@ -75,16 +75,6 @@ def _syncs(
         draw=random.random,
     )
     return Syncs(tools, settings.server_check_seconds)
-
-
-def _limits(settings: AgentSettings) -> Limits:
-    return Limits(
-        files=settings.fetch_max_files,
-        size=settings.fetch_max_bytes,
-        ratio=settings.archive_ratio,
-        stall_seconds=settings.fetch_stall_seconds,
-        seconds=settings.fetch_seconds,
-    )
 
 
 async def _serve(stack: contextlib.AsyncExitStack, settings: AgentSettings, board: Board) -> None:

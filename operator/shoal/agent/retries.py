@@ -1,4 +1,7 @@
-"""What a failure is, and when the next try comes. Pure: chance is an argument. Caller: workers."""
+"""What a failure is, and when the next try comes. Pure: chance is an argument.
+
+Callers: workers, deliveries, commands.
+"""
 
 from shoal.agent.servers import ServerRefusedError
 from shoal.reasons import Reason

@@ -29,13 +29,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from shoal.agent import sizes
+from shoal.agent import boots, sizes
 from shoal.agent.partials import AWAITED_SECONDS, Partials
 from shoal.agent.plans import Held, Record, Version
 from shoal.storage import transfers, trees
 
 _LOG = logging.getLogger(__name__)
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _RESERVE = 16 * 1024 * 1024  # left free for the notes, and for who else uses the disk
 _TEMPORARY = ".shoal-"
 
@@ -257,7 +256,7 @@ class Store:
         return target.name if target.parent == self._trees else ""
 
     def _verify_after_reboot(self) -> None:
-        boot = _BOOT_ID.read_text() if _BOOT_ID.exists() else ""
+        boot = boots.read()
         note = self._root / "boot"
         if note.exists() and note.read_text() != boot:
             for path in self.partials.idle(0):  # their bytes may never have reached the disk

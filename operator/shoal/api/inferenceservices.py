@@ -12,8 +12,10 @@ from shoal.api.components import ModelStorageSpec, PodComponent, StringMap
 from shoal.api.fields import Fields, Int32, invalid, rules, validate
 from shoal.api.meta import Metadata
 from shoal.api.predictors import ModelSpec, Predictor, PredictorExtensionSpec
+from shoal.api.trainedmodels import SCHEMES
 
 AUTOSCALER_CLASSES: Final = ("hpa", "external", "keda", "none")
+_FIRST: Final = "spec.predictor.containers[0]"
 _ONE_MODEL: Final = "huggingface"  # never a host of many (contract §5.1)
 
 
@@ -206,34 +208,53 @@ def _unsupported_predictor(predictor: Predictor) -> list[str]:
     if predictor.storage_uris:
         found.append(
             "spec.predictor.storageUris: not fetched by this version, "
-            "remove it and name each model in a TrainedModel"
+            "remove it and write the one storageUri of a model"
         )
     if predictor.worker_spec:
         found.append("spec.predictor.workerSpec: not served by this version, remove it")
-    found += [
-        f"{container}.env[STORAGE_URI]: not fetched by this version, "
-        "remove it and name the model in a TrainedModel"
-        for container, variable in predictor.environment()
-        if variable.get("name") == "STORAGE_URI"
-    ]
+    return found + _unsupported_variables(predictor)
+
+
+def _unsupported_variables(predictor: Predictor) -> list[str]:
+    """Upstream reads STORAGE_URI of the first container of one's own alone (contract §4)."""
+    found = []
+    for container, variable in predictor.environment():
+        path = f"{container}.env[{names.STORAGE_URI_VARIABLE}]"
+        if variable.get("name") != names.STORAGE_URI_VARIABLE:
+            continue
+        if predictor.framework_specs() or container != _FIRST or not variable.get("value"):
+            found.append(
+                f"{path}: is read only as a plain value of the first container of a server of "
+                "one's own, remove it"
+            )
+        else:
+            found += _unfetched(path, str(variable["value"]))
     return found
 
 
+def _unfetched(path: str, uri: str) -> list[str]:
+    """Name an address of a kind that is not fetched, without what may be a secret in it."""
+    if uri.startswith(SCHEMES):
+        return []
+    scheme, separator, _ = uri.partition("://")
+    kind = f"{scheme}{separator}" if separator else "a path"
+    known = ", ".join(SCHEMES)
+    return [f"{path}: {kind} is not fetched by this version, write one that begins with {known}"]
+
+
 def _unsupported_framework(path: str, key: str, spec: PredictorExtensionSpec) -> list[str]:
-    """Name what only a server of a single model has; a host's models are TrainedModels."""
-    instead = "remove it and name each model in a TrainedModel"
-    found = [
-        f"{path}.{field}: not fetched by this version, {instead}"
-        for field, value in (("storageUri", spec.storage_uri), ("storage", spec.storage))
-        if value
-    ]
+    found = _unfetched(f"{path}.storageUri", spec.storage_uri) if spec.storage_uri else []
+    if spec.storage:
+        found.append(
+            f"{path}.storage: not fetched by this version, remove it and write storageUri"
+        )
     if spec.confidential:
         found.append(f"{path}.confidential: not served by this version, remove it")
     given = spec.model_format if isinstance(spec, ModelSpec) else None
-    if _ONE_MODEL in (key, given.name if given else ""):
+    if _ONE_MODEL in (key, given.name if given else "") and not spec.storage_uri:
         found.append(
-            f"{path}: a {_ONE_MODEL} server loads one model at its start, which this version "
-            "does not serve; describe the server under spec.predictor.containers"
+            f"{path}: a {_ONE_MODEL} server loads one model at its start, write its storageUri; "
+            "one that loads by its arguments is not served by this version"
         )
     return found
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from shoal import names
 from shoal.api import isvcrules, podspecs
 from shoal.api.components import ModelStorageSpec, Parallelism, PodComponent
 from shoal.api.fields import NAME_PATTERN, Fields, Raw, Rule, rules
@@ -187,8 +188,20 @@ class Predictor(PodComponent):
         return (
             bool(self.storage_uris)
             or any(spec.storage_uri or spec.storage for spec in specs)
-            or any(variable.get("name") == "STORAGE_URI" for _, variable in self.environment())
+            or any(row.get("name") == names.STORAGE_URI_VARIABLE for _, row in self.environment())
         )
+
+    @property
+    def storage_uri(self) -> str:
+        """The address of the one model that its server begins with, "" where there is none.
+
+        It is that of the framework, or STORAGE_URI of the first container of one's own.
+        """
+        for spec in self.framework_specs().values():
+            return spec.storage_uri or ""
+        env = (self.containers[0].get("env") or []) if self.containers else []
+        values = [row.get("value") for row in env if row.get("name") == names.STORAGE_URI_VARIABLE]
+        return str(values[-1] or "") if values else ""
 
     def environment(self) -> list[tuple[str, dict[str, Any]]]:
         """List the containers' environment variables, raw, each with its container's path."""

@@ -150,7 +150,7 @@ class AgentConfig(SidecarConfig):
 
 
 class StorageInitializerConfig(SidecarConfig):
-    """The init container that fetches a model (key `storageInitializer`)."""
+    """The init container that fetches a service's own model (key `storageInitializer`)."""
 
     ca_bundle_config_map_name: str = ""
     ca_bundle_volume_mount_path: str = "/etc/ssl/custom-certs"

@@ -1,8 +1,9 @@
 """All children of one InferenceService, in the order in which they are applied.
 
 ```
- Role, RoleBinding, ConfigMaps  host only; first, so that a starting agent finds them, and the
-                                Role before the ConfigMaps, whose models may name a new Secret
+ Role, RoleBinding, ConfigMaps  first, so that a starting agent finds them, and the Role before
+                                the ConfigMaps, whose models may name a new Secret; for a model
+                                of the service's own the first two alone, where it is fetched
  Service(s), Deployment, HPA    the predictor
  Ingress                        last
 ```
@@ -17,6 +18,7 @@ from shoal.desired import (
     configmaps,
     deployments,
     ingresses,
+    initcontainers,
     roles,
     services,
     shards,
@@ -35,7 +37,7 @@ def make(wanted: Wanted) -> list[dict[str, Any]]:
     """
     if is_stopped(wanted.service):
         return []
-    made = _for_agents(wanted) if wanted.is_host else []
+    made = _for_agents(wanted) if wanted.is_host else _for_initializers(wanted)
     made.append(services.make(wanted))
     if wanted.entry_service:
         made.append(services.make_entry(wanted))
@@ -56,6 +58,12 @@ def _for_agents(wanted: Wanted) -> list[dict[str, Any]]:
         roles.make_binding(wanted),
         *configmaps.make(wanted, spread),
     ]
+
+
+def _for_initializers(wanted: Wanted) -> list[dict[str, Any]]:
+    if not initcontainers.is_wanted(wanted):
+        return []
+    return [roles.make(wanted), roles.make_binding(wanted)]
 
 
 def is_stopped(service: InferenceService) -> bool:

@@ -1,9 +1,9 @@
-"""The predictor's Deployment (contract §2.4, §2.5), composed from containers and sidecars."""
+"""The predictor's Deployment (contract §2.4, §2.5), composed from containers and what is added."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shoal.desired import autoscalers, containers, metadata, sidecars
+from shoal.desired import autoscalers, containers, initcontainers, metadata, sidecars
 from shoal.desired.wanted import Wanted
 
 _POD_DEFAULTS: Final[Mapping[str, Any]] = {
@@ -63,7 +63,9 @@ def _pod(wanted: Wanted) -> dict[str, Any]:
         **wanted.server.pod,
         "containers": containers.make(wanted.server, wanted.name, wanted.config),
     }
-    return sidecars.inject(wanted, pod) if wanted.is_host else pod
+    if wanted.is_host:
+        return sidecars.inject(wanted, pod)
+    return initcontainers.inject(wanted, pod) if initcontainers.uri(wanted) else pod
 
 
 def _replicas(wanted: Wanted) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What the agent may read: its ConfigMaps, its ServiceAccount, and named Secrets.
+"""What agent and storage initializer may read: ServiceAccount, named Secrets, the agent's list.
 
 The operator can grant only what it holds itself, so nothing here is wider than a `get` on
 Secrets by name and a watch on its ConfigMaps by name.
@@ -14,16 +14,11 @@ _GROUP = "rbac.authorization.k8s.io"
 
 
 def make(wanted: Wanted, shards: int = 1) -> dict[str, Any]:
-    """Make the Role of the agents of one service, whose list of models is in that many shards.
-
-    It names one more, which a growing list then finds allowed, and those that are to go, since
-    agents read them until they know.
-    """
-    count = max(shards, wanted.live_shards) + 1
-    config_maps = [names.model_config(wanted.name, shard) for shard in range(count)]
+    """Make the Role of the pods of one service; a host's list of models is in that many shards."""
+    account = wanted.service.spec.predictor.service_account_name
     rules = [
-        _rule("configmaps", config_maps, ["get", "list", "watch"]),
-        _rule("serviceaccounts", [wanted.service.spec.predictor.service_account_name], ["get"]),
+        *([_list_of_models(wanted, shards)] if wanted.is_host else []),
+        _rule("serviceaccounts", [account], ["get"]),
     ]
     if bundles := _bundles(wanted):
         rules.append(_rule("configmaps", bundles, ["get"]))
@@ -32,6 +27,16 @@ def make(wanted: Wanted, shards: int = 1) -> dict[str, Any]:
     if secrets and wanted.may_grant_secrets:
         rules.append(_rule("secrets", secrets, ["get"]))
     return {**_object(wanted, "Role"), "rules": rules}
+
+
+def _list_of_models(wanted: Wanted, shards: int) -> dict[str, Any]:
+    """Name one shard more, which a growing list then finds allowed, and those that are to go.
+
+    Agents read these until they know.
+    """
+    count = max(shards, wanted.live_shards) + 1
+    config_maps = [names.model_config(wanted.name, shard) for shard in range(count)]
+    return _rule("configmaps", config_maps, ["get", "list", "watch"])
 
 
 def make_binding(wanted: Wanted) -> dict[str, Any]:

@@ -10,15 +10,11 @@ from typing import Any, Final
 from shoal import names
 from shoal.api import quantities
 from shoal.api.settings import AgentConfig
-from shoal.desired import metadata, roles
+from shoal.desired import additions, roles
 from shoal.desired.wanted import Wanted
-from shoal.errors import StalledError
-from shoal.reasons import Reason
 from shoal.runtimes import servers
 
-_TOKEN_DIR: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
-_TOKEN_SECONDS: Final = 3607  # the kubelet's own value for the tokens it mounts
-_READ_BY_ALL: Final = 0o644
+_USER: Final = "the agent that loads models into this server"
 _VOLUMES: Final = frozenset(
     {
         names.MODEL_DIR_VOLUME,
@@ -47,8 +43,7 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
     port = servers.server_port(users[server])
     users[server] = _with_models(wanted, users[server])
     return {
-        "automountServiceAccountToken": False,
-        **pod,
+        **additions.without_token(pod),
         "containers": [*users, make(wanted, port, _claims(pod))],
         "volumes": [*(pod.get("volumes") or []), *_volumes(wanted)],
     }
@@ -59,9 +54,7 @@ def make(
 ) -> dict[str, Any]:
     """Make the agent's container; `claims` are mounts of volumes that hold models."""
     return {
-        "name": names.AGENT_CONTAINER,
-        "image": wanted.config.agent.image,
-        "imagePullPolicy": "IfNotPresent",
+        **additions.container(names.AGENT_CONTAINER, wanted.config.agent),
         "args": ["agent"],
         "env": _env(wanted, server_port),
         "ports": [
@@ -74,27 +67,13 @@ def make(
         # Quick to say ready, because a new replica waits for it; slow to be killed.
         "readinessProbe": _probe("/readyz", period=1, timeout=2, failures=3),
         "livenessProbe": _probe("/livez", period=10, timeout=5, failures=6),
-        "resources": _resources(wanted),
-        "securityContext": {
-            "runAsNonRoot": True,
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "terminationMessagePath": "/dev/termination-log",
-        "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             *({"name": name, "mountPath": path} for name, path in _MOUNTS.items()),
-            _mount(names.MODEL_CONFIG_VOLUME, names.MODEL_CONFIG_DIR),
-            _mount(names.AGENT_TOKEN_VOLUME, _TOKEN_DIR),
+            additions.mount(names.MODEL_CONFIG_VOLUME, names.MODEL_CONFIG_DIR),
+            additions.token_mount(),
             *claims,
         ],
     }
-
-
-def _mount(name: str, path: str) -> dict[str, Any]:
-    return {"name": name, "mountPath": path, "readOnly": True}
 
 
 def _claims(pod: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -110,7 +89,10 @@ def _claims(pod: Mapping[str, Any]) -> list[dict[str, Any]]:
         for volume in reversed(pod.get("volumes") or [])
         if volume.get("persistentVolumeClaim") and volume["name"] not in devices
     }
-    return [_mount(name, f"{names.CLAIM_DIR}/{claim}") for claim, name in sorted(volumes.items())]
+    return [
+        additions.mount(name, f"{names.CLAIM_DIR}/{claim}")
+        for claim, name in sorted(volumes.items())
+    ]
 
 
 def _env(wanted: Wanted, server_port: int) -> list[dict[str, Any]]:
@@ -123,12 +105,16 @@ def _env(wanted: Wanted, server_port: int) -> list[dict[str, Any]]:
         "SHOAL_SERVER_URL": f"http://127.0.0.1:{server_port}",
         "SHOAL_STORAGE_SECRET": roles.storage_secret(wanted),
         "SHOAL_STORE_BYTES": _store_bytes(wanted),
-        **_fetch_limits(wanted.config.agent),
+        **_concurrency(wanted.config.agent),
+        **additions.fetch_limits(wanted.config.agent),
     }
-    return [
-        {"name": "SHOAL_POD_NAME", "valueFrom": pod_name},
-        *({"name": name, "value": value} for name, value in values.items() if value),
-    ]
+    return [{"name": "SHOAL_POD_NAME", "valueFrom": pod_name}, *additions.env(values)]
+
+
+def _concurrency(config: AgentConfig) -> dict[str, str]:
+    asked = config.fetch_concurrency
+    is_usual = asked == AgentConfig().fetch_concurrency
+    return {} if is_usual else {"SHOAL_FETCH_CONCURRENCY": str(asked)}
 
 
 def _probe(path: str, *, period: int, timeout: int, failures: int) -> dict[str, Any]:
@@ -140,39 +126,19 @@ def _probe(path: str, *, period: int, timeout: int, failures: int) -> dict[str, 
     }
 
 
-def _resources(wanted: Wanted) -> dict[str, dict[str, str]]:
-    agent = wanted.config.agent
-    return {
-        "requests": _canonical(cpu=agent.cpu_request, memory=agent.memory_request),
-        "limits": _canonical(cpu=agent.cpu_limit, memory=agent.memory_limit),
-    }
-
-
-def _canonical(**given: str) -> dict[str, str]:
-    """Spell as the API server does; 0 is none, as for the server's container."""
-    spelt = {name: quantities.canonical(value) for name, value in given.items()}
-    return {name: value for name, value in spelt.items() if value != "0"}
-
-
 def _with_models(wanted: Wanted, server: Mapping[str, Any]) -> dict[str, Any]:
-    """Mount the models into the server, read-only unless an annotation says otherwise."""
-    annotations = metadata.component_annotations(wanted)
-    writable = annotations.get(names.STORAGE_READ_ONLY_ANNOTATION) == "false"
-    added = [
-        {"name": name, "mountPath": path} | ({} if writable else {"readOnly": True})
-        for name, path in _MOUNTS.items()
-    ]
+    added = [additions.server_mount(wanted, name, path) for name, path in _MOUNTS.items()]
     return {**server, "volumeMounts": [*(server.get("volumeMounts") or []), *added]}
 
 
 def _volumes(wanted: Wanted) -> list[dict[str, Any]]:
     shards = [_mounted(wanted, shard) for shard in range(names.MOUNTED_SHARDS)]
-    config = {"defaultMode": _READ_BY_ALL, "sources": shards}
+    config = {"defaultMode": additions.READ_BY_ALL, "sources": shards}
     return [
         {"name": names.MODEL_DIR_VOLUME, "emptyDir": {}},
         {"name": names.MODEL_STORE_VOLUME, "emptyDir": _store(wanted)},
         {"name": names.MODEL_CONFIG_VOLUME, "projected": config},
-        {"name": names.AGENT_TOKEN_VOLUME, "projected": _token()},
+        additions.token_volume(),
     ]
 
 
@@ -195,64 +161,19 @@ def _store_bytes(wanted: Wanted) -> str:
     return str(limit) if limit else ""
 
 
-def _fetch_limits(config: AgentConfig) -> dict[str, str]:
-    """Name the limits of downloads that are not the agent's own defaults."""
-    usual = AgentConfig()
-    values = {
-        "SHOAL_FETCH_CONCURRENCY": (config.fetch_concurrency, usual.fetch_concurrency),
-        "SHOAL_FETCH_MAX_FILES": (config.fetch_max_files, usual.fetch_max_files),
-        "SHOAL_FETCH_MAX_BYTES": (
-            int(quantities.parse(config.fetch_max_size)),
-            int(quantities.parse(usual.fetch_max_size)),
-        ),
-        "SHOAL_FETCH_STALL_SECONDS": (config.fetch_stall_seconds, usual.fetch_stall_seconds),
-        "SHOAL_FETCH_SECONDS": (config.fetch_seconds, usual.fetch_seconds),
-        "SHOAL_ARCHIVE_RATIO": (config.archive_ratio, usual.archive_ratio),
-    }
-    return {name: str(value) for name, (value, default) in values.items() if value != default}
-
-
-def _token() -> dict[str, Any]:
-    namespace = {"apiVersion": "v1", "fieldPath": "metadata.namespace"}
-    return {
-        "defaultMode": _READ_BY_ALL,
-        "sources": [
-            {"serviceAccountToken": {"path": "token", "expirationSeconds": _TOKEN_SECONDS}},
-            {
-                "configMap": {
-                    "name": "kube-root-ca.crt",
-                    "items": [{"key": "ca.crt", "path": "ca.crt"}],
-                }
-            },
-            {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": namespace}]}},
-        ],
-    }
-
-
 def _refuse_conflicts(pod: Mapping[str, Any], server: int) -> None:
-    for field in ("initContainers", "containers", "volumes"):
-        for index, row in enumerate(pod.get(field) or []):
-            taken = _VOLUMES if field == "volumes" else {names.AGENT_CONTAINER}
-            if row.get("name") in taken:
-                raise _refused(f"{field}[{index}].name", row["name"])
+    for field in ("initContainers", "containers"):
+        additions.refuse_names(pod, field, {names.AGENT_CONTAINER}, _USER)
+    additions.refuse_names(pod, "volumes", _VOLUMES, _USER)
     for index, user in enumerate(pod["containers"]):
         _refuse_port(user, f"containers[{index}]")
-    for number, mount in enumerate(pod["containers"][server].get("volumeMounts") or []):
-        if str(mount.get("mountPath")).rstrip("/") in _MOUNTS.values():
-            where = f"containers[{server}].volumeMounts[{number}].mountPath"
-            raise _refused(where, mount["mountPath"])
+    where = f"containers[{server}]"
+    additions.refuse_mounts(pod["containers"][server], where, _MOUNTS.values(), _USER)
 
 
 def _refuse_port(user: Mapping[str, Any], where: str) -> None:
     """All containers of a pod share one address, so a port has one owner."""
     for number, port in enumerate(user.get("ports") or []):
         if port.get("containerPort") == names.AGENT_ADMIN_PORT:
-            raise _refused(f"{where}.ports[{number}].containerPort", port["containerPort"])
-
-
-def _refused(field: str, value: object) -> StalledError:
-    return StalledError(
-        Reason.INVALID_SPEC,
-        f"spec.predictor.{field}: {value!r} is used by the agent that loads models into this"
-        " server; choose another",
-    )
+            taken = port["containerPort"]
+            raise additions.refused(f"{where}.ports[{number}].containerPort", taken, _USER)

@@ -180,14 +180,18 @@ def _made(
     concern: ReconcileError | None,
 ) -> Server:
     protocol = selections.protocol(ask, runtime) or V2
-    labels = servertypes.labels(runtime.server_type, ask.format)
+    kind = runtime.server_type
+    labels = servertypes.labels(kind, ask.format)
     values = _values(service, ask, labels)
     base = _filled(runtime, _server_of(runtime), values)
     given = placeholders.fill(ask.spec.container, values)
     server = _merged(runtime, ask, base, given)
     if version := ask.spec.runtime_version:
         server["image"] = images.tagged(server.get("image", ""), version)
-    made = servertypes.of_host(runtime.server_type, server, given, server_port(server))
+    if service.predictor.storage_uri:
+        made = servertypes.of_one(kind, server, service.metadata.name, server_port(server))
+    else:
+        made = servertypes.of_host(kind, server, given, server_port(server))
     spec = runtime.spec
     return Server(
         containers=(made, *_others(service, runtime, values)),

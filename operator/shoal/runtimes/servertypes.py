@@ -1,9 +1,9 @@
-"""What a kind of server needs as a host of many models (contract §3.4; docs/runtimes.md).
+"""What a kind of server needs to begin with one model, or as a host (contract §3.4).
 
-A server is told to begin empty, because its agent loads the models. Its readiness says
-whether it answers at all: `/v2/health/ready` of MLServer and Triton is 400 while any model
-loads, and Triton's stays so after a bad one, which would take the pod out of the Service for
-a reason that concerns one model. Models are the agent's own probe.
+A host is told to begin empty, because its agent loads the models. Its readiness says whether it
+answers at all: `/v2/health/ready` of MLServer and Triton is 400 while any model loads, and
+Triton's stays so after a bad one, which would take the pod out of the Service for a reason that
+concerns one model. Models are the agent's own probe. See docs/runtimes.md.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ Container = Mapping[str, Any]
 
 MLSERVER: Final = "mlserver"
 TRITON: Final = "tritonserver"
+SDK: Final = "kserve-sdk"
 _LIVE: Final = "/v2/health/live"
 _READY: Final = "/v2/health/ready"
 _WORKERS: Final = "MLSERVER_PARALLEL_WORKERS"
@@ -24,6 +25,7 @@ _CLASSES: Final[Mapping[str, str]] = {
     "lightgbm": "mlserver_lightgbm.LightGBMModel",
     "mlflow": "mlserver_mlflow.MLflowRuntime",
 }
+_AT_STARTUP: Final = "MLSERVER_LOAD_MODELS_AT_STARTUP"
 _SKLEARN: Final = "mlserver_sklearn.SKLearnModel"
 # Quick to say ready; a server that is merely busy stays in the Service for half a minute.
 _TIMES: Final[Mapping[str, int]] = {
@@ -53,12 +55,39 @@ def of_host(server_type: str, container: Container, given: Container, port: int)
     return made
 
 
+def of_one(server_type: str, container: Container, name: str, port: int) -> Container:
+    """Complete the container of a server that begins with the one model of the service.
+
+    Its readiness is the model's: a port that is open answers before MLServer has loaded.
+    """
+    made = dict(container)
+    if server_type == MLSERVER:
+        made["env"] = _completed(
+            made.get("env") or [],
+            {
+                "MLSERVER_MODEL_NAME": name,
+                "MLSERVER_MODEL_URI": names.MODEL_DIR,
+                _AT_STARTUP: "true",  # our image begins empty, unless it is told not to
+            },
+        )
+    if server_type == SDK:
+        made["args"] = _with(made.get("args") or [], "--model_name", name)
+    if server_type in {MLSERVER, TRITON} and not made.get("readinessProbe"):
+        made["readinessProbe"] = {"httpGet": {"path": _READY, "port": port}, **_TIMES}
+    return made
+
+
 def _mlserver(env: list[Container], given: list[Container]) -> list[Container]:
     """Begin empty; MLServer ends at once where it is told a model's class but has no model."""
     own = {row["name"] for row in given}
     kept = [row for row in env if row["name"] != _IMPLEMENTATION or row["name"] in own]
-    startup = {"name": "MLSERVER_LOAD_MODELS_AT_STARTUP", "value": "false"}
-    return kept if any(row["name"] == startup["name"] for row in kept) else [*kept, startup]
+    return _completed(kept, {_AT_STARTUP: "false"})
+
+
+def _completed(env: list[Container], values: Mapping[str, str]) -> list[Container]:
+    """Add the variables that nobody has set."""
+    known = {row["name"] for row in env}
+    return [*env, *({"name": k, "value": v} for k, v in values.items() if k not in known)]
 
 
 def _with(args: list[str], option: str, value: str) -> list[str]:

@@ -166,6 +166,8 @@ def _predictor(facts: Facts) -> Condition:
     if facts.deployment is None:
         message = "The predictor's Deployment does not exist yet."
         return Condition(kind, FALSE, Reason.DEPLOYMENT_NOT_CREATED, message)
+    if missing := modelstatuses.missing(facts.pods):
+        return Condition(kind, FALSE, Reason(missing["reason"]), missing["message"])
     rows = (facts.deployment.get("status") or {}).get("conditions") or ()
     by_type = {row["type"]: row for row in rows}
     for type_, matches, status in _TABLE:

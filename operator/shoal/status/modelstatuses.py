@@ -25,6 +25,8 @@ _PENDING: Final = "Pending"
 _FAILED: Final = "FailedToLoad"
 _OOM: Final = "OOMKilled"
 _MAX_MESSAGE: Final = 1024
+_TOLD: Final = (1, 2)  # exit codes of `shoal fetch`, whose last line says it all
+_MAKE_LABEL: Final = "pod-template-hash"
 _OVER: Final = frozenset({"Succeeded", "Failed"})  # phases of a pod that nothing runs in again
 # Refusals of a spec, and upstream's words for them in lastFailureInfo.
 _REFUSALS: Final = {
@@ -54,10 +56,7 @@ def compute(
     pods: Iterable[Json], *, is_ready: bool, error: ReconcileError | None = None
 ) -> dict[str, Any]:
     """Compute it from the predictor's pods, as the API server has them."""
-    staying = [pod for pod in pods if _is_staying(pod)]
-    ordered = sorted(staying, key=lambda pod: str(pod["metadata"]["name"]))
-    # The newest pod's failure is told, as in upstream.
-    ordered.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True)
+    ordered = _newest_first(pods)
     failures = [failure for failure in map(_failure, ordered) if failure]
     ready = sum(_is_ready(pod) for pod in ordered)
     target, transition = _states(ordered, failures, is_ready=is_ready)
@@ -74,6 +73,38 @@ def compute(
         "copies": {"totalCopies": ready, "failedCopies": len(failures)},
         **({"lastFailureInfo": info} if info else {}),
     }
+
+
+def missing(pods: Iterable[Json]) -> dict[str, Any] | None:
+    """Describe why pods of the newest make have no model; None where one of them is ready.
+
+    A replica more that cannot have it leaves the others serving what is wanted.
+    """
+    ordered = _newest_first(pods)
+    made = [pod for pod in ordered if _make(pod) == _make(ordered[0])]
+    if any(map(_is_ready, made)):
+        return None
+    return next(filter(None, map(_unfetched, made)), None)
+
+
+def _unfetched(pod: Json) -> dict[str, Any] | None:
+    for row in _status(pod).get("initContainerStatuses") or ():
+        if row["name"] == names.STORAGE_INITIALIZER_CONTAINER and not row.get("ready"):
+            return _ended(row) or _stuck(row)
+    return None
+
+
+def _make(pod: Json) -> str:
+    """Name the version of the pod template that a pod is made of."""
+    return str((pod["metadata"].get("labels") or {}).get(_MAKE_LABEL, ""))
+
+
+def _newest_first(pods: Iterable[Json]) -> list[Json]:
+    """Order the pods that stay: the newest one's failure is told, as in upstream."""
+    staying = [pod for pod in pods if _is_staying(pod)]
+    ordered = sorted(staying, key=lambda pod: str(pod["metadata"]["name"]))
+    ordered.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True)
+    return ordered
 
 
 def _states(pods: Sequence[Json], failures: Sequence[Json], *, is_ready: bool) -> tuple[str, str]:
@@ -128,8 +159,12 @@ def _ended(row: Json) -> dict[str, Any] | None:
         return None
     cause = end.get("reason") or "Error"
     advice = "; it needs a higher memory limit" if cause == _OOM else ""
-    said = f": {end['message'].strip()}" if end.get("message") else ""
-    message = f'Container "{row["name"]}" ended with exit code {code} ({cause}){advice}{said}'
+    said = (end.get("message") or "").strip()
+    message = f'Container "{row["name"]}" ended with exit code {code} ({cause}){advice}'
+    if row["name"] == names.STORAGE_INITIALIZER_CONTAINER and code in _TOLD and said:
+        message = said.splitlines()[-1]
+    elif said:
+        message = f"{message}: {said}"
     return {
         "reason": str(_reason(row)),
         "message": message[:_MAX_MESSAGE],

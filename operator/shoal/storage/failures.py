@@ -1,10 +1,12 @@
 """Why a model could not be had, and whether trying again helps."""
 
+import errno
 from enum import StrEnum
 
 from shoal.reasons import Reason
 
 _LONGEST = 200
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Kind(StrEnum):
@@ -31,6 +33,15 @@ def status_kind(status: int) -> Kind:
     if status in {too_many, timeout} or status >= server_error:
         return Kind.TRANSIENT
     return Kind.PERMANENT
+
+
+def of_disk(shown: str, error: OSError, room: int) -> FetchError:
+    """Say why what came of an address cannot be written, with `room` bytes free."""
+    if error.errno in _NO_ROOM:
+        message = f"{shown}: the disk is full; {room} bytes are free"
+        return FetchError(Kind.PERMANENT, Reason.STORE_FULL, message)
+    message = f"{shown}: cannot be written: {error.strerror or error}"
+    return FetchError(Kind.UNKNOWN, Reason.DOWNLOAD_FAILED, message)
 
 
 def first_line(error: Exception) -> str:

@@ -1,8 +1,9 @@
-"""How much a model may be. Set by the agent's settings; these are their defaults."""
+"""How much a model may be. Set by a process's settings; these are their defaults."""
 
 from dataclasses import dataclass
 
 from shoal.reasons import Reason
+from shoal.settings import DownloadSettings
 from shoal.storage.failures import FetchError, Kind
 
 
@@ -15,6 +16,17 @@ class Limits:
     ratio: float = 100  # unpacked bytes to an archive's own, above the first 64 MiB
     stall_seconds: float = 60  # without a byte
     seconds: float = 6 * 3600  # one try; the next goes on where it stopped
+
+    @classmethod
+    def told(cls, settings: DownloadSettings) -> "Limits":
+        """Take them from what the process was told."""
+        return cls(
+            files=settings.max_files,
+            size=settings.max_bytes,
+            ratio=settings.archive_ratio,
+            stall_seconds=settings.stall_seconds,
+            seconds=settings.seconds,
+        )
 
     def accept_files(self, shown: str, files: int) -> None:
         """Look at how many files there are.

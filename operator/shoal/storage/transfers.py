@@ -11,7 +11,7 @@ The same `work` given again, for the same fingerprint, goes on where a broken do
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 from typing import Protocol
 
@@ -50,6 +50,21 @@ class Source(Protocol):
 
         `count` is told of bytes. Returns the sha256 of each file in the tree by its path.
         """
+
+
+class Opened(Protocol):
+    """Looks an address up: `opened`."""
+
+    def __call__(
+        self,
+        location: Location,
+        known: Credentials,
+        session: ClientSession,
+        *,
+        digest: str = "",
+        limits: Limits | None = None,
+    ) -> AbstractAsyncContextManager[Source]:
+        """Look an address up."""
 
 
 def parse(uri: str) -> Location:

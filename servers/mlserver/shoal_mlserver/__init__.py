@@ -2,12 +2,14 @@
 
 Set `MLSERVER_MODEL_REPOSITORY_IMPLEMENTATION=shoal_mlserver.AgentLayoutRepository`. A folder
 with a model file needs no settings file, and finding a model costs the same however many there
-are: the stock repository reads every settings file at every load.
+are: the stock repository reads every settings file at every load. Where MLSERVER_MODEL_NAME
+names a model, the whole folder is that one, and the server ends if it cannot be loaded.
 """
 
 import asyncio
 import importlib
 import logging
+import os
 from pathlib import Path
 
 from mlserver.errors import MLServerError, ModelNotFound
@@ -37,6 +39,7 @@ class AgentLayoutRepository(ModelRepository):
 
     def __init__(self, root: str, **_: object) -> None:
         self._root = Path(root)
+        self._only = os.environ.get("MLSERVER_MODEL_NAME", "")
 
     async def list(self) -> _Found:
         """List what could be loaded; a folder without a model is left out."""
@@ -51,6 +54,8 @@ class AgentLayoutRepository(ModelRepository):
         return [await asyncio.to_thread(self._one, name)]
 
     def _all(self) -> _Found:
+        if self._only:
+            return [self._one(self._only)]
         found = []
         for folder in sorted(self._root.iterdir()):
             try:
@@ -60,7 +65,7 @@ class AgentLayoutRepository(ModelRepository):
         return found
 
     def _one(self, name: str) -> ModelSettings:
-        folder = self._root / name
+        folder = self._root if name == self._only else self._root / name
         if name.startswith(".") or not folder.is_dir():
             raise ModelNotFound(name)
         settings = _settings(name, folder)

@@ -169,6 +169,40 @@ def test_a_framework_without_storage_is_served(key: str) -> None:
     assert inferenceservices.unsupported(parse({key: {}})) == []
 
 
+IN_ENVIRONMENT = {"env": [{"name": "STORAGE_URI", "value": "s3://b/m"}]}
+
+
+@pytest.mark.parametrize(
+    ("predictor", "uri"),
+    [
+        pytest.param({"sklearn": {}}, "", id="a-host"),
+        pytest.param({"sklearn": {"storageUri": "s3://b/m"}}, "s3://b/m", id="by-its-key"),
+        pytest.param(
+            {"model": {"modelFormat": {"name": "onnx"}, "storageUri": "pvc://c/p"}},
+            "pvc://c/p",
+            id="by-its-format",
+        ),
+        pytest.param({"huggingface": {"storageUri": "hf://o/m"}}, "hf://o/m", id="hugging-face"),
+        pytest.param({"containers": [{**BOX, **IN_ENVIRONMENT}]}, "s3://b/m", id="own-container"),
+        pytest.param({"containers": [BOX]}, "", id="own-container-without"),
+    ],
+)
+def test_a_model_of_the_services_own_is_served(predictor: dict[str, Any], uri: str) -> None:
+    service = parse(predictor)
+    assert inferenceservices.unsupported(service) == []
+    assert service.predictor.storage_uri == uri
+    assert service.predictor.has_storage == bool(uri)
+
+
+def test_an_address_of_another_kind_is_refused_without_its_secrets() -> None:
+    service = parse({"sklearn": {"storageUri": "git://user:password@host/model"}})
+    (message,) = inferenceservices.unsupported(service)
+    assert message == (
+        "spec.predictor.sklearn.storageUri: git:// is not fetched by this version, write one that "
+        "begins with s3://, gs://, https://, http://, az://, hf://, pvc://"
+    )
+
+
 @pytest.mark.parametrize("annotations", [{}, {MODE: "Standard"}, {AUTOSCALER: "hpa"}])
 def test_an_own_container_is_served_whole(annotations: dict[str, str]) -> None:
     service = parse(own(minReplicas=1, scaleMetric="cpu"), annotations=annotations)
@@ -186,9 +220,9 @@ def test_an_own_container_is_served_whole(annotations: dict[str, str]) -> None:
             id="storage",
         ),
         pytest.param(
-            parse({"triton": {"storageUri": "s3://a"}}),
+            parse({"triton": {"storageUri": "oci://a/b:1"}}),
             "spec.predictor.triton.storageUri",
-            id="storage-uri",
+            id="storage-of-another-kind",
         ),
         pytest.param(
             parse({"sklearn": {"confidential": {}}}),
@@ -213,6 +247,21 @@ def test_an_own_container_is_served_whole(annotations: dict[str, str]) -> None:
             parse({"containers": [{**BOX, "env": [{"name": "STORAGE_URI", "value": "a"}]}]}),
             "spec.predictor.containers[0].env[STORAGE_URI]",
             id="storage-in-environment",
+        ),
+        pytest.param(
+            parse({"containers": [{**BOX, "env": [{"name": "STORAGE_URI", "valueFrom": {}}]}]}),
+            "spec.predictor.containers[0].env[STORAGE_URI]",
+            id="storage-from-elsewhere",
+        ),
+        pytest.param(
+            parse({"containers": [{"name": "a"}, {**BOX, **IN_ENVIRONMENT}]}),
+            "spec.predictor.containers[1].env[STORAGE_URI]",
+            id="storage-of-a-second-container",
+        ),
+        pytest.param(
+            parse({"sklearn": {}, "containers": [{"name": "side", **IN_ENVIRONMENT}]}),
+            "spec.predictor.containers[0].env[STORAGE_URI]",
+            id="storage-beside-a-framework",
         ),
         pytest.param(parse(transformer=own()), "spec.transformer", id="transformer"),
         pytest.param(parse(explainer=own()), "spec.explainer", id="explainer"),

@@ -157,7 +157,7 @@ def test_role_names_exactly_the_secrets(
 ) -> None:
     annotations = {"serving.kserve.io/storageSecretName": annotation}
     body = builders.inference_service(annotations=annotations)
-    rules = roles.make(builders.wanted(body, secrets=secrets))["rules"]
+    rules = roles.make(builders.wanted(body, secrets=secrets, is_host=True))["rules"]
     named = {rule["resources"][0]: rule["resourceNames"] for rule in rules}
     assert named.get("secrets") == expected
     assert named["configmaps"] == [f"modelconfig-custom-model-mms-{shard}" for shard in (0, 1)]

@@ -135,7 +135,7 @@ def test_twenty_thousand_ordinary_models() -> None:
 def test_the_order_of_writing_and_what_agents_may_read(
     live: int, order: list[int], named: int
 ) -> None:
-    wanted = builders.wanted(live_shards=live)
+    wanted = builders.wanted(live_shards=live, is_host=True)
     made = configmaps.make(wanted, [modelconfig.join([], 3)] * 3)
     prefix = "modelconfig-custom-model-mms-"
     assert [body["metadata"]["name"] for body in made] == [f"{prefix}{shard}" for shard in order]

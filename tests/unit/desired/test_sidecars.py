@@ -229,13 +229,13 @@ def test_the_limits_of_downloads(given: dict[str, object], variables: dict[str, 
 def test_the_agents_defaults_are_those_of_the_configuration() -> None:
     agent = AgentSettings.parse({"SHOAL_NAMESPACE": "ns", "SHOAL_INFERENCE_SERVICE": "svc"})
     config = AgentConfig()
-    assert (agent.fetch_concurrency, agent.fetch_max_files, agent.archive_ratio) == (
+    assert (agent.fetch_concurrency, agent.downloads.max_files, agent.downloads.archive_ratio) == (
         config.fetch_concurrency,
         config.fetch_max_files,
         config.archive_ratio,
     )
-    assert (agent.fetch_stall_seconds, agent.fetch_seconds) == (
+    assert (agent.downloads.stall_seconds, agent.downloads.seconds) == (
         config.fetch_stall_seconds,
         config.fetch_seconds,
     )
-    assert agent.fetch_max_bytes == quantities.parse(config.fetch_max_size)
+    assert agent.downloads.max_bytes == quantities.parse(config.fetch_max_size)

@@ -318,7 +318,7 @@ async def test_children_that_we_did_not_make_are_never_deleted(world: World) -> 
     ("change", "reason"),
     [
         pytest.param(
-            lambda body: body["spec"]["predictor"].update(sklearn={"storageUri": "gs://a/b"}),
+            lambda body: body["spec"]["predictor"].update(sklearn={"storageUri": "oci://a/b"}),
             "NotSupported",
             id="a-framework",
         ),

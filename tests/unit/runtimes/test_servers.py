@@ -74,6 +74,52 @@ def test_an_own_container_is_taken_as_it_is() -> None:
     assert made.pin is None
 
 
+def test_mlserver_is_told_of_the_one_model() -> None:
+    base = {**MAIN, "env": [{"name": "MLSERVER_MODEL_IMPLEMENTATION", "value": "a.Class"}]}
+    made = _resolve(
+        {"sklearn": {"storageUri": "s3://b/m"}}, _runtime(base, server_type="mlserver")
+    )
+    assert _env(made) == {
+        "MLSERVER_MODEL_IMPLEMENTATION": "a.Class",
+        "MLSERVER_MODEL_NAME": "iris",
+        "MLSERVER_MODEL_URI": "/mnt/models",
+        "MLSERVER_LOAD_MODELS_AT_STARTUP": "true",
+    }
+
+
+def test_the_users_own_variables_win() -> None:
+    env = [{"name": "MLSERVER_MODEL_NAME", "value": "flowers"}]
+    predictor = {"sklearn": {"storageUri": "s3://b/m", "env": env}}
+    made = _resolve(predictor, _runtime(server_type="mlserver"))
+    assert _env(made)["MLSERVER_MODEL_NAME"] == "flowers"
+
+
+def test_our_server_on_the_sdk_is_told_of_the_one_model() -> None:
+    predictor = {"sklearn": {"storageUri": "s3://b/m"}}
+    made = _resolve(predictor, _runtime(server_type="kserve-sdk"))
+    assert made.container["args"] == ["--model_name=iris"]
+
+
+def test_triton_with_a_model_begins_with_all_that_is_there() -> None:
+    predictor = {"sklearn": {"storageUri": "s3://b/m"}}
+    made = _resolve(predictor, _runtime(server_type="tritonserver"))
+    assert "args" not in made.container
+
+
+@pytest.mark.parametrize("server_type", ["mlserver", "tritonserver"])
+def test_a_server_of_one_model_is_ready_when_that_is_loaded(server_type: str) -> None:
+    predictor = {"sklearn": {"storageUri": "s3://b/m"}}
+    made = _resolve(predictor, _runtime(server_type=server_type))
+    expected = {"path": "/v2/health/ready", "port": 8080}
+    assert made.container["readinessProbe"]["httpGet"] == expected
+    own = {"tcpSocket": {"port": 1}}
+    made = _resolve(
+        {"sklearn": {**predictor["sklearn"], "readinessProbe": own}},
+        _runtime(server_type=server_type),
+    )
+    assert made.container["readinessProbe"] == own
+
+
 def test_of_containers_without_a_known_name_the_first_serves() -> None:
     made = _resolve({"containers": [builders.container("a"), builders.container("b")]})
     assert made.container["name"] == "a"

@@ -73,6 +73,17 @@ def test_predictor_ready_from_the_deployment(
     assert _condition(status, "Ready")[0] == expected[0]
 
 
+def test_a_model_that_cannot_be_fetched_is_why_it_is_not_ready() -> None:
+    end = {"terminated": {"reason": "Error", "exitCode": 1, "message": "s3://b/m: refused"}}
+    box = {"name": "storage-initializer", "state": end, "lastState": {}, "ready": False}
+    status = _compute(replace(UP, pods=[builders.pod(init_containers=[box])]))
+    for kind in ("PredictorReady", "Ready"):
+        (row,) = (row for row in status["conditions"] if row["type"] == kind)
+        assert (row["status"], row["reason"]) == ("False", "ModelLoadFailed")
+        assert row["message"] == status["modelStatus"]["lastFailureInfo"]["message"]
+    assert row["message"] == "s3://b/m: refused"
+
+
 @pytest.mark.parametrize(
     ("facts", "may"),
     [

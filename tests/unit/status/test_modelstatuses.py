@@ -223,3 +223,60 @@ def test_a_refused_spec_is_invalid(reason: Reason, expected: str) -> None:
     info = {"reason": "InvalidPredictorSpec", "message": "spec.a: b"}
     assert status["transitionStatus"] == expected
     assert status.get("lastFailureInfo") == (info if expected == "InvalidSpec" else None)
+
+
+SENTENCE = "s3://models/iris: no such object or folder at http://minio:9000"
+MISSED = {"terminated": {"reason": "Error", "exitCode": 1, "message": f"has 0 B\n{SENTENCE}\n"}}
+
+
+def _fetching(state: Body, last: Body | None = None, **meta: Json) -> Body:
+    meta = {"name": "new", "labels": {"pod-template-hash": "2"}, **meta}
+    box = _box("storage-initializer", state, last)
+    return builders.pod(init_containers=[box], **meta)
+
+
+def _of(make: str, pod: Body) -> Body:
+    labels = {"labels": {"pod-template-hash": make}, "creationTimestamp": "2026-11-21T09:00:00Z"}
+    return {**pod, "metadata": {**pod["metadata"], **labels}}
+
+
+@pytest.mark.parametrize(
+    ("state", "last"),
+    [
+        pytest.param(MISSED, None, id="ended"),
+        pytest.param(CRASH, MISSED, id="waits-for-its-next-turn"),
+        pytest.param(RUNNING, MISSED, id="tries-again"),
+    ],
+)
+def test_a_model_that_cannot_be_fetched_is_told_in_its_own_words(
+    state: Body, last: Body | None
+) -> None:
+    pod = _fetching(state, last)
+    status = _compute(pod)
+    assert _summary(status) == ("BlockedByFailedLoad", "Pending", "FailedToLoad")
+    assert status["lastFailureInfo"] == {
+        "location": "new",
+        "reason": "ModelLoadFailed",
+        "message": SENTENCE,
+        "exitCode": 1,
+    }
+    assert (modelstatuses.missing([pod]) or {})["message"] == SENTENCE
+
+
+@pytest.mark.parametrize(
+    ("pods", "is_missing"),
+    [
+        pytest.param([], False, id="no-pods"),
+        pytest.param([_fetching(RUNNING)], False, id="on-its-way"),
+        pytest.param([_fetching(MISSED)], True, id="the-first-one"),
+        pytest.param([_fetching(MISSED), _of("1", UP)], True, id="an-update-beside-the-old"),
+        pytest.param([_fetching(MISSED), _of("2", UP)], False, id="a-replica-more-of-what-serves"),
+        pytest.param([_of("1", _fetching(MISSED)), _fetching(RUNNING)], False, id="of-before"),
+        pytest.param(
+            [_fetching({"waiting": {"reason": "ErrImagePull"}})], True, id="its-image-is-missing"
+        ),
+        pytest.param([FAILED], False, id="the-server-failed-not-the-model"),
+    ],
+)
+def test_pods_without_their_model(pods: list[Body], *, is_missing: bool) -> None:
+    assert bool(modelstatuses.missing(pods)) is is_missing

@@ -1,0 +1,129 @@
+"""A model of the service's own on the node: fetched, served through the ingress, told of truly."""
+
+import io
+import json
+import re
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from support.spaces import Space
+from support.terminals import Body, Terminal, condition, until
+from support.traffic import Client
+
+FLOWERS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3], [5.9, 3.0, 4.2, 1.5]])
+KINDS = np.array([0, 2, 1])
+SMALL = {
+    "requests": {"cpu": "50m", "memory": "256Mi"},
+    "limits": {"cpu": "1", "memory": "1Gi"},
+}
+ASKED = json.dumps(
+    {
+        "inputs": [
+            {
+                "name": "input-0",
+                "shape": list(FLOWERS.shape),
+                "datatype": "FP64",
+                "data": FLOWERS.ravel().tolist(),
+            }
+        ]
+    }
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server_image(terminal: Terminal) -> None:
+    """Have the image that the chart's runtime names."""
+    options = "--context servers/mlserver --tag localhost/shoal-mlserver:dev"
+    terminal.run(f"python tests/cluster/image.py {options}", seconds=900)
+
+
+@pytest.fixture
+def model() -> LogisticRegression:
+    return LogisticRegression().fit(FLOWERS, KINDS)
+
+
+def upload(space: Space, model: LogisticRegression, name: str = "iris") -> str:
+    sink = io.BytesIO()
+    joblib.dump(model, sink)
+    return space.put(name, {"model.joblib": sink.getvalue()})
+
+
+def serve(space: Space, uri: str) -> None:
+    space.apply(
+        {
+            "apiVersion": "serving.kserve.io/v1beta1",
+            "kind": "InferenceService",
+            "metadata": {"name": "iris"},
+            "spec": {"predictor": {"sklearn": {"storageUri": uri, "resources": SMALL}}},
+        }
+    )
+
+
+def blocked(space: Space) -> Body:
+    """Wait until the model cannot be had; return the service."""
+    return until(
+        lambda: space.get("isvc/iris"),
+        lambda body: condition(body, "Ready").get("reason") == "ModelLoadFailed",
+        60,
+        "the service says why it has no model",
+    )
+
+
+@pytest.mark.timeout(280)
+def test_it_answers_through_the_ingress_what_the_model_answers(
+    space: Space, model: LogisticRegression
+) -> None:
+    serve(space, upload(space, model))
+    space.wait("isvc/iris", 120)
+    answer = space.through_ingress("iris", "iris").ask(body=ASKED)
+    assert answer.status == 200, answer.text
+    assert json.loads(answer.text)["outputs"][0]["data"] == model.predict(FLOWERS).tolist()
+    body = space.get("isvc/iris")
+    assert body["status"]["clusterServingRuntimeName"] == "kserve-mlserver"
+    assert body["status"]["modelStatus"]["states"] == {
+        "activeModelState": "Loaded",
+        "targetModelState": "Loaded",
+    }
+    said = space.run(f"kubectl logs {space.pod('iris')} -c storage-initializer")
+    assert said.splitlines()[-1] == f"s3://{space.namespace}/iris: is in /mnt/models"
+
+
+@pytest.mark.timeout(280)
+def test_a_wrong_key_is_told_and_a_corrected_one_heals(
+    space: Space, model: LogisticRegression
+) -> None:
+    uri = upload(space, model)
+    space.make_credentials(AWS_SECRET_ACCESS_KEY="wrong")  # noqa: S106 - that is the point
+    serve(space, uri)
+    body = blocked(space)
+    told = condition(body, "Ready")["message"]
+    assert re.fullmatch(rf"Secret {space.namespace}/\S+: .* refused .* for {uri}.*", told)
+    status = body["status"]["modelStatus"]
+    assert status["transitionStatus"] == "BlockedByFailedLoad"
+    assert status["lastFailureInfo"]["message"] == told
+    assert status["lastFailureInfo"]["exitCode"] == 1
+    pod = space.pod("iris")
+    space.make_credentials()
+    space.wait("isvc/iris", 120)
+    assert space.pod("iris") == pod
+    assert "lastFailureInfo" not in space.get("isvc/iris")["status"]["modelStatus"]
+
+
+@pytest.mark.timeout(280)
+def test_an_update_to_nothing_leaves_the_old_model_answering(
+    space: Space, model: LogisticRegression
+) -> None:
+    uri = upload(space, model)
+    serve(space, uri)
+    space.wait("isvc/iris", 120)
+    with Client(space.through_ingress("iris", "iris"), body=ASKED) as client:
+        serve(space, f"s3://{space.namespace}/none")
+        body = blocked(space)
+        assert body["status"]["modelStatus"]["states"]["activeModelState"] == "Loaded"
+        serve(space, uri)
+        space.wait("isvc/iris", 60)
+    assert client.answers
+    assert client.failures == []
