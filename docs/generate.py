@@ -20,6 +20,7 @@ KEYS: dict[str, type[settings.Part]] = {
     "inferenceService": settings.InferenceServiceConfig,
     "agent": settings.AgentConfig,
     "storageInitializer": settings.StorageInitializerConfig,
+    "credentials": settings.CredentialsConfig,
 }
 NO_EFFECT = "Checked, without effect in this version."
 # What the names of the fields do not say.
@@ -61,6 +62,10 @@ MEANINGS = {
     "admitted against it.",
     "serviceAnnotationDisallowedList": "Annotations that are not passed on to the objects of "
     "a service, beside the built-in ones.",
+    "storageSpecSecretName": "Secret that `storage` of a model reads, where no annotation names "
+    "another.",
+    "storageSecretNameAnnotation": "Annotation of an InferenceService that names the Secret with "
+    "its credentials.",
     "serviceLabelDisallowedList": "Labels that are not passed on, beside the built-in ones.",
 }
 RESOURCES = {"cpuRequest", "cpuLimit", "memoryRequest", "memoryLimit"}

@@ -103,6 +103,7 @@ def test_every_default_is_in_the_schema() -> None:
         ("deploy", settings.DeployConfig),
         ("agent", settings.AgentConfig),
         ("storageInitializer", settings.StorageInitializerConfig),
+        ("credentials", settings.CredentialsConfig),
         ("inferenceService", settings.InferenceServiceConfig),
     ],
 )

@@ -20,7 +20,7 @@ class ModelStorageSpec(Fields):
     """Overrides of the Secret's entry, such as type, bucket and region."""
 
     key: str | None = None
-    """Entry of the Secret `storage-config`; without it, the entry `default`."""
+    """Entry of the Secret `storage-config`; without it, `default` or `default_<type>`."""
 
     schema_path: str | None = None
     """Path of the model's schema file in the store."""

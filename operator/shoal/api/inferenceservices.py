@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import ConfigDict, Field
 
 from shoal import names
-from shoal.api import isvcrules, podspecs
+from shoal.api import isvcrules, modelstorages, podspecs
 from shoal.api.components import ModelStorageSpec, PodComponent, StringMap
 from shoal.api.fields import Fields, Int32, invalid, rules, validate
 from shoal.api.meta import Metadata
@@ -138,6 +138,7 @@ def parse(body: Mapping[str, Any]) -> InferenceService:
         spec=validate(Spec, body.get("spec") or {}, at="spec"),
     )
     _check_implementation(service.predictor)
+    modelstorages.check(service.predictor)
     _check_replicas(service.predictor)
     autoscaler = service.annotation(names.AUTOSCALER_CLASS_ANNOTATION)
     if autoscaler and autoscaler not in AUTOSCALER_CLASSES:
@@ -169,6 +170,10 @@ def ignored(service: InferenceService) -> list[str]:
     ]  # fmt: skip
     aliases = {name: field.alias for name, field in type(predictor).model_fields.items()}
     paths = [f"spec.predictor.{aliases[name]}" for name in unused if _is_set(predictor, name)]
+    if predictor.storage and predictor.storage.schema_path is not None:
+        paths += [
+            f"spec.predictor.{key}.storage.schemaPath" for key in predictor.framework_specs()
+        ]
     if predictor.scale_metric in ("concurrency", "rps"):
         paths.append("spec.predictor.scaleMetric")
     metrics = (predictor.auto_scaling or {}).get("metrics") or []
@@ -244,14 +249,10 @@ def _unfetched(path: str, uri: str) -> list[str]:
 
 def _unsupported_framework(path: str, key: str, spec: PredictorExtensionSpec) -> list[str]:
     found = _unfetched(f"{path}.storageUri", spec.storage_uri) if spec.storage_uri else []
-    if spec.storage:
-        found.append(
-            f"{path}.storage: not fetched by this version, remove it and write storageUri"
-        )
     if spec.confidential:
         found.append(f"{path}.confidential: not served by this version, remove it")
     given = spec.model_format if isinstance(spec, ModelSpec) else None
-    if _ONE_MODEL in (key, given.name if given else "") and not spec.storage_uri:
+    if _ONE_MODEL in (key, given.name if given else "") and not spec.address:
         found.append(
             f"{path}: a {_ONE_MODEL} server loads one model at its start, write its storageUri; "
             "one that loads by its arguments is not served by this version"

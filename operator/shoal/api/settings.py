@@ -16,6 +16,7 @@ from pydantic import (
     ValidationError,
 )
 
+from shoal import names
 from shoal.api import quantities
 from shoal.api.fields import Fields
 
@@ -162,6 +163,13 @@ class StorageInitializerConfig(SidecarConfig):
     oci_model_mode: Annotated[str, Field(pattern="^(modelcar|native|fetch)?$")] = ""
 
 
+class CredentialsConfig(Part):
+    """Where credentials of stores are found (key `credentials`, contract §4.5)."""
+
+    storage_spec_secret_name: Annotated[str, Field(min_length=1)] = "storage-config"  # noqa: S105 - a name
+    storage_secret_name_annotation: str = names.STORAGE_SECRET_ANNOTATION
+
+
 class _Resource(Part):
     cpu_limit: Amount = "1"
     memory_limit: Amount = "2Gi"
@@ -209,6 +217,7 @@ class ServingConfig(Part):
     agent: AgentConfig = AgentConfig()
     storage_initializer: StorageInitializerConfig = StorageInitializerConfig()
     inference_service: InferenceServiceConfig = InferenceServiceConfig()
+    credentials: CredentialsConfig = CredentialsConfig()
     cluster_domain: str = "cluster.local"
 
 
@@ -225,6 +234,7 @@ def parse(data: Mapping[str, str], *, default_image: str = DEFAULT_IMAGE) -> Ser
         agent=_part(AgentConfig, data, "agent", image),
         storage_initializer=_part(StorageInitializerConfig, data, "storageInitializer", image),
         inference_service=_part(InferenceServiceConfig, data, "inferenceService", {}),
+        credentials=_part(CredentialsConfig, data, "credentials", {}),
     )
 
 

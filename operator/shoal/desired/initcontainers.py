@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shoal import names
-from shoal.desired import additions, roles
+from shoal.desired import additions, credentials
 from shoal.desired.wanted import Wanted
 from shoal.errors import StalledError
 from shoal.reasons import Reason
@@ -61,7 +61,7 @@ def make(wanted: Wanted) -> dict[str, Any]:
     values = {
         "SHOAL_NAMESPACE": wanted.namespace,
         "SHOAL_SERVICE_ACCOUNT": predictor.service_account_name,
-        "SHOAL_STORAGE_SECRET": roles.storage_secret(wanted),
+        **_whose(wanted),
         **additions.fetch_limits(wanted.config.agent),
     }
     config = wanted.config.storage_initializer
@@ -76,6 +76,13 @@ def make(wanted: Wanted) -> dict[str, Any]:
             additions.token_mount(),
         ],
     }
+
+
+def _whose(wanted: Wanted) -> dict[str, str]:
+    """Say where the credentials are; nothing of them is in the pod's spec (docs/adr/0006)."""
+    if spec := credentials.spec(wanted):
+        return {"SHOAL_STORAGE_SPEC": spec.encode()}
+    return {"SHOAL_STORAGE_SECRET": credentials.secret(wanted)}
 
 
 def _is_own(pod: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from shoal import names
 from shoal.api import quantities
 from shoal.api.settings import AgentConfig
-from shoal.desired import additions, roles
+from shoal.desired import additions, credentials
 from shoal.desired.wanted import Wanted
 from shoal.runtimes import servers
 
@@ -103,7 +103,7 @@ def _env(wanted: Wanted, server_port: int) -> list[dict[str, Any]]:
         "SHOAL_INFERENCE_SERVICE": wanted.name,
         "SHOAL_SERVICE_ACCOUNT": wanted.service.spec.predictor.service_account_name,
         "SHOAL_SERVER_URL": f"http://127.0.0.1:{server_port}",
-        "SHOAL_STORAGE_SECRET": roles.storage_secret(wanted),
+        "SHOAL_STORAGE_SECRET": credentials.secret(wanted),
         "SHOAL_STORE_BYTES": _store_bytes(wanted),
         **_concurrency(wanted.config.agent),
         **additions.fetch_limits(wanted.config.agent),

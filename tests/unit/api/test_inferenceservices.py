@@ -66,7 +66,7 @@ def test_the_service_account_is_read(field: str) -> None:
         pytest.param(own(), False, id="own-container-has-none"),
         pytest.param({"sklearn": {}}, False, id="framework-without-uri-has-none"),
         pytest.param({"sklearn": {"storageUri": "s3://a"}}, True, id="storage-uri"),
-        pytest.param({"model": {"storage": {"key": "a"}}}, True, id="storage-key"),
+        pytest.param({"model": {"storage": {"path": "a"}}}, True, id="storage-key"),
         pytest.param({"model": {}, "storageUris": [{"uri": "s3://a"}]}, True, id="storage-uris"),
         pytest.param(
             {"containers": [{**BOX, "env": [{"name": "STORAGE_URI", "value": "s3://a"}]}]},
@@ -183,6 +183,15 @@ IN_ENVIRONMENT = {"env": [{"name": "STORAGE_URI", "value": "s3://b/m"}]}
             id="by-its-format",
         ),
         pytest.param({"huggingface": {"storageUri": "hf://o/m"}}, "hf://o/m", id="hugging-face"),
+        pytest.param(
+            {"huggingface": {"storage": {"path": "/o/m"}}}, "storage://o/m", id="by-its-path"
+        ),
+        pytest.param({"onnx": {"storage": {"path": ""}}}, "storage://", id="the-whole-store"),
+        pytest.param(
+            {"onnx": {"storageUri": "s3://b/m", "storage": {"key": "k"}}},
+            "s3://b/m",
+            id="with-a-key-for-it",
+        ),
         pytest.param({"containers": [{**BOX, **IN_ENVIRONMENT}]}, "s3://b/m", id="own-container"),
         pytest.param({"containers": [BOX]}, "", id="own-container-without"),
     ],
@@ -214,11 +223,6 @@ def test_an_own_container_is_served_whole(annotations: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("service", "path"),
     [
-        pytest.param(
-            parse({"model": {"storage": {"path": "a"}}}),
-            "spec.predictor.model.storage",
-            id="storage",
-        ),
         pytest.param(
             parse({"triton": {"storageUri": "oci://a/b:1"}}),
             "spec.predictor.triton.storageUri",
@@ -308,6 +312,11 @@ def test_what_is_not_served_is_named_with_what_to_do(service: InferenceService, 
             id="external-metric",
         ),
         pytest.param(own(autoScaling={}), [], id="no-metrics"),
+        pytest.param(
+            {"onnx": {"storage": {"path": "a", "schemaPath": "b"}}},
+            ["spec.predictor.onnx.storage.schemaPath"],
+            id="schema-path",
+        ),
     ],
 )
 def test_what_has_no_effect_is_listed(predictor: dict[str, Any], paths: list[str]) -> None:
