@@ -3,6 +3,8 @@
 Names are upstream's (contract §2.3, §5.2, §10.1, §10.2) unless a comment says why not.
 """
 
+import hashlib
+import re
 from typing import Final
 
 GROUP: Final = "serving.kserve.io"
@@ -62,6 +64,9 @@ MODELS_KEY: Final = "models.json"
 SHARDS_KEY: Final = "shards"  # ours; absent where there is one
 MOUNTED_SHARDS: Final = 8  # never fewer or more: each change of it would restart every pod
 
+_LABEL: Final = 63
+_PLAIN_FOLDER: Final = re.compile("(/[a-z0-9]+)+")
+
 OPERATOR_CONFIG: Final = "inferenceservice-config"
 LEASE: Final = "shoal-operator"
 
@@ -101,6 +106,15 @@ def model_config(inference_service: str, shard: int = 0) -> str:
 def mounted_shard(shard: int, key: str) -> str:
     """Name the file of a shard's key below the mounted folder; upstream's path for the first."""
     return f"{shard}/{key}" if shard else key
+
+
+def model_volume(folder: str) -> str:
+    """Name the volume that is mounted at a folder, as upstream where that is a unique label."""
+    slug = re.sub("[^a-z0-9]+", "-", folder.lower()).strip("-")
+    if _PLAIN_FOLDER.fullmatch(folder) and len(slug) <= _LABEL:
+        return slug
+    digest = hashlib.sha256(folder.encode()).hexdigest()[:8]
+    return f"{slug[: _LABEL - len(digest) - 1]}-{digest}".lstrip("-")
 
 
 def agent_role(inference_service: str) -> str:

@@ -209,12 +209,15 @@ def _check_replicas(predictor: Predictor) -> None:
 def _unsupported_predictor(predictor: Predictor) -> list[str]:
     found = []
     for name, spec in predictor.framework_specs().items():
-        found += _unsupported_framework(f"spec.predictor.{name}", name, spec)
-    if predictor.storage_uris:
-        found.append(
-            "spec.predictor.storageUris: not fetched by this version, "
-            "remove it and write the one storageUri of a model"
-        )
+        found += _unsupported_framework(f"spec.predictor.{name}", spec)
+    if _begins_with_none(predictor):
+        found += [
+            f"spec.predictor.{key}: a {_ONE_MODEL} server loads one model at its start, write its "
+            "storageUri; one that loads by its arguments is not served by this version"
+            for key in predictor.framework_specs()
+        ]
+    for index, row in enumerate(predictor.storage_uris or ()):
+        found += _unfetched(f"spec.predictor.storageUris[{index}].uri", row.uri)
     if predictor.worker_spec:
         found.append("spec.predictor.workerSpec: not served by this version, remove it")
     return found + _unsupported_variables(predictor)
@@ -247,16 +250,19 @@ def _unfetched(path: str, uri: str) -> list[str]:
     return [f"{path}: {kind} is not fetched by this version, write one that begins with {known}"]
 
 
-def _unsupported_framework(path: str, key: str, spec: PredictorExtensionSpec) -> list[str]:
+def _begins_with_none(predictor: Predictor) -> bool:
+    """Tell whether a server that cannot host many models is given none."""
+    formats = {
+        spec.model_format.name if isinstance(spec, ModelSpec) and spec.model_format else key
+        for key, spec in predictor.framework_specs().items()
+    }
+    return _ONE_MODEL in formats and not predictor.has_storage
+
+
+def _unsupported_framework(path: str, spec: PredictorExtensionSpec) -> list[str]:
     found = _unfetched(f"{path}.storageUri", spec.storage_uri) if spec.storage_uri else []
     if spec.confidential:
         found.append(f"{path}.confidential: not served by this version, remove it")
-    given = spec.model_format if isinstance(spec, ModelSpec) else None
-    if _ONE_MODEL in (key, given.name if given else "") and not spec.address:
-        found.append(
-            f"{path}: a {_ONE_MODEL} server loads one model at its start, write its storageUri; "
-            "one that loads by its arguments is not served by this version"
-        )
     return found
 
 

@@ -65,7 +65,7 @@ def _pod(wanted: Wanted) -> dict[str, Any]:
     }
     if wanted.is_host:
         return sidecars.inject(wanted, pod)
-    return initcontainers.inject(wanted, pod) if initcontainers.uri(wanted) else pod
+    return initcontainers.inject(wanted, pod) if initcontainers.has_models(wanted) else pod
 
 
 def _replicas(wanted: Wanted) -> dict[str, int]:

@@ -188,7 +188,7 @@ def _made(
     server = _merged(runtime, ask, base, given)
     if version := ask.spec.runtime_version:
         server["image"] = images.tagged(server.get("image", ""), version)
-    if service.predictor.storage_uri:
+    if service.predictor.has_storage:
         made = servertypes.of_one(kind, server, service.metadata.name, server_port(server))
     else:
         made = servertypes.of_host(kind, server, given, server_port(server))

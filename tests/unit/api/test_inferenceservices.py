@@ -203,6 +203,12 @@ def test_a_model_of_the_services_own_is_served(predictor: dict[str, Any], uri: s
     assert service.predictor.has_storage == bool(uri)
 
 
+def test_many_models_of_the_services_own_are_served() -> None:
+    service = parse({"huggingface": {}, "storageUris": [{"uri": "hf://o/m"}]})
+    assert inferenceservices.unsupported(service) == []
+    assert (service.predictor.storage_uri, service.predictor.has_storage) == ("", True)
+
+
 def test_an_address_of_another_kind_is_refused_without_its_secrets() -> None:
     service = parse({"sklearn": {"storageUri": "git://user:password@host/model"}})
     (message,) = inferenceservices.unsupported(service)
@@ -242,9 +248,9 @@ def test_an_own_container_is_served_whole(annotations: dict[str, str]) -> None:
             parse({"huggingface": {}}), "spec.predictor.huggingface", id="the-same-by-its-key"
         ),
         pytest.param(
-            parse(own(storageUris=[{"uri": "s3://a"}])),
-            "spec.predictor.storageUris",
-            id="storage-uris",
+            parse(own(storageUris=[{"uri": "s3://a"}, {"uri": "oci://a", "mountPath": "/mnt/b"}])),
+            "spec.predictor.storageUris[1].uri",
+            id="one-of-many-of-another-kind",
         ),
         pytest.param(parse(own(workerSpec={})), "spec.predictor.workerSpec", id="workers"),
         pytest.param(

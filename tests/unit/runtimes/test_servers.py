@@ -74,11 +74,17 @@ def test_an_own_container_is_taken_as_it_is() -> None:
     assert made.pin is None
 
 
-def test_mlserver_is_told_of_the_one_model() -> None:
+@pytest.mark.parametrize(
+    "predictor",
+    [
+        pytest.param({"sklearn": {"storageUri": "s3://b/m"}}, id="by-its-address"),
+        pytest.param({"sklearn": {"storage": {"path": "m"}}}, id="by-its-path"),
+        pytest.param({"sklearn": {}, "storageUris": [{"uri": "s3://b/m"}]}, id="by-a-list"),
+    ],
+)
+def test_mlserver_is_told_of_the_one_model(predictor: Body) -> None:
     base = {**MAIN, "env": [{"name": "MLSERVER_MODEL_IMPLEMENTATION", "value": "a.Class"}]}
-    made = _resolve(
-        {"sklearn": {"storageUri": "s3://b/m"}}, _runtime(base, server_type="mlserver")
-    )
+    made = _resolve(predictor, _runtime(base, server_type="mlserver"))
     assert _env(made) == {
         "MLSERVER_MODEL_IMPLEMENTATION": "a.Class",
         "MLSERVER_MODEL_NAME": "iris",
