@@ -50,6 +50,7 @@ MODEL_STORE_VOLUME: Final = "model-store"
 AGENT_TOKEN_VOLUME: Final = "agent-token"  # noqa: S105 - a volume's name
 PROVISION_VOLUME: Final = "kserve-provision-location"
 CLAIM_VOLUME: Final = "kserve-pvc-source"
+CA_BUNDLE_VOLUME: Final = "cabundle-cert"
 STORAGE_URI_VARIABLE: Final = "STORAGE_URI"  # of a server's container
 SERVICE_PORT: Final = 80
 DEFAULT_SERVER_PORT: Final = 8080
@@ -60,6 +61,7 @@ MODEL_DIR: Final = "/mnt/models"
 MODEL_STORE_DIR: Final = "/mnt/store"
 MODEL_CONFIG_DIR: Final = "/mnt/configs"
 CLAIM_DIR: Final = "/mnt/claims"
+CA_BUNDLE_KEY: Final = "cabundle.crt"
 MODELS_KEY: Final = "models.json"
 SHARDS_KEY: Final = "shards"  # ours; absent where there is one
 MOUNTED_SHARDS: Final = 8  # never fewer or more: each change of it would restart every pod
@@ -101,6 +103,11 @@ def service_port(number: int) -> str:
 def model_config(inference_service: str, shard: int = 0) -> str:
     """Name a ConfigMap that lists the models."""
     return f"modelconfig-{inference_service}-{shard}"
+
+
+def ca_bundle(inference_service: str) -> str:
+    """Name a service's copy of the CA bundle; upstream has one for each namespace."""
+    return f"cabundle-{inference_service}"
 
 
 def mounted_shard(shard: int, key: str) -> str:

@@ -258,6 +258,13 @@ def test_the_lease_is_the_one_that_the_operator_takes(render: Render) -> None:
     assert named["configmaps"] == [names.OPERATOR_CONFIG]
 
 
+def test_the_ca_bundle_that_is_named_may_be_watched(render: Render) -> None:
+    values = {"config": {"storageInitializer": {"caBundleConfigMapName": "ca"}}}
+    rules = one(render(values), "Role", "shoal-own")["rules"]
+    named = {rule["resources"][0]: rule.get("resourceNames") for rule in rules}
+    assert named["configmaps"] == [names.OPERATOR_CONFIG, "ca"]
+
+
 def test_definitions_are_the_generated_ones_and_stay_on_uninstall(render: Render) -> None:
     paths = sorted((CHECKOUT / "crds").glob("*.yaml"))
     assert paths, "crds/ is empty: run `make generate`"

@@ -21,10 +21,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from shoal import names
 from shoal.agent.apis import ApiError
 from shoal.reasons import Reason
 from shoal.storage import entries
-from shoal.storage.credentials import CA_BUNDLE_KEY, Credentials, Holder
+from shoal.storage.credentials import Credentials, Holder
 from shoal.storage.entries import Entry
 from shoal.storage.failures import FetchError, Kind
 from shoal.storagespecs import StorageSpec
@@ -203,9 +204,9 @@ class Accounts:
                 f"the InferenceService too, as serving.kserve.io/s3-cabundle-configmap"
             )
             return replace(holder, problem=problem)
-        if text := str((body.get("data") or {}).get(CA_BUNDLE_KEY, "")).strip():
+        if text := str((body.get("data") or {}).get(names.CA_BUNDLE_KEY, "")).strip():
             return replace(holder, authority=text)
-        return replace(holder, problem=f"{where} has no {CA_BUNDLE_KEY}")
+        return replace(holder, problem=f"{where} has no {names.CA_BUNDLE_KEY}")
 
     async def _get(self, name: str) -> dict[str, Any]:
         """Read a Secret; ask twice before a refusal that is new is believed.

@@ -154,7 +154,7 @@ class StorageInitializerConfig(SidecarConfig):
     """The init container that fetches a service's own model (key `storageInitializer`)."""
 
     ca_bundle_config_map_name: str = ""
-    ca_bundle_volume_mount_path: str = "/etc/ssl/custom-certs"
+    ca_bundle_volume_mount_path: Annotated[str, Field(pattern="^/.+")] = "/etc/ssl/custom-certs"
     enable_modelcar: bool = True
     cpu_modelcar: Amount = "10m"
     memory_modelcar: Amount = "15Mi"

@@ -3,7 +3,7 @@
 ```
  Role, RoleBinding, ConfigMaps  first, so that a starting agent finds them, and the Role before
                                 the ConfigMaps, whose models may name a new Secret; for a model
-                                of the service's own the first two alone, where it is fetched
+                                of the service's own no list of models, where it is fetched
  Service(s), Deployment, HPA    the predictor
  Ingress                        last
 ```
@@ -15,6 +15,7 @@ from shoal import names
 from shoal.api.inferenceservices import InferenceService
 from shoal.desired import (
     autoscalers,
+    bundles,
     configmaps,
     deployments,
     ingresses,
@@ -56,6 +57,7 @@ def _for_agents(wanted: Wanted) -> list[dict[str, Any]]:
     return [
         roles.make(wanted, len(spread)),
         roles.make_binding(wanted),
+        *bundles.make(wanted),
         *configmaps.make(wanted, spread),
     ]
 
@@ -63,7 +65,7 @@ def _for_agents(wanted: Wanted) -> list[dict[str, Any]]:
 def _for_initializers(wanted: Wanted) -> list[dict[str, Any]]:
     if not initcontainers.is_wanted(wanted):
         return []
-    return [roles.make(wanted), roles.make_binding(wanted)]
+    return [roles.make(wanted), roles.make_binding(wanted), *bundles.make(wanted)]
 
 
 def is_stopped(service: InferenceService) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shoal import names
-from shoal.desired import additions, credentials, modelvolumes
+from shoal.desired import additions, bundles, credentials, modelvolumes
 from shoal.desired.modelvolumes import Model, Volume
 from shoal.desired.wanted import Wanted
 from shoal.runtimes import servers
@@ -41,7 +41,8 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
     if _is_own(pod):
         return dict(pod)
     volumes = modelvolumes.make(wanted.service.predictor)
-    taken = {*(volume.name for volume in volumes), names.AGENT_TOKEN_VOLUME}
+    added = [additions.token_volume(), *bundles.volumes(wanted)]
+    taken = {volume.name for volume in volumes} | {row["name"] for row in added}
     additions.refuse_names(pod, "volumes", taken, _user(wanted))
     made = {
         **pod,
@@ -56,7 +57,7 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **additions.without_token(made),
         "initContainers": [*(pod.get("initContainers") or []), make(wanted, volumes)],
-        "volumes": [*made["volumes"], additions.token_volume()],
+        "volumes": [*made["volumes"], *added],
     }
 
 
@@ -66,6 +67,7 @@ def make(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
         "SHOAL_NAMESPACE": wanted.namespace,
         "SHOAL_SERVICE_ACCOUNT": wanted.service.predictor.service_account_name,
         **_whose(wanted),
+        **bundles.env(wanted),
         **additions.fetch_limits(wanted.config.agent),
     }
     config = wanted.config.storage_initializer
@@ -79,6 +81,7 @@ def make(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
         "volumeMounts": [
             {"name": volumes[0].name, "mountPath": volumes[0].path},
             additions.token_mount(),
+            *bundles.mounts(wanted),
             *_inner(volumes),
         ],
     }

@@ -18,6 +18,7 @@ class Wanted:
     `ca_bundle` is the ConfigMap with an authority for S3 that it names;
     `entry_service` is False where somebody else has a Service of the InferenceService's name;
     `may_grant_secrets` tells whether the operator holds the right to pass on;
+    `authority` is the installation's CA bundle as PEM text, as far as it is known;
     `make_room` tells that no node has room for the first pod with an agent beside one without.
     """
 
@@ -31,6 +32,7 @@ class Wanted:
     ca_bundle: str = ""
     entry_service: bool = True
     make_room: bool = False
+    authority: str = ""
     may_grant_secrets: bool = True
 
     @property

@@ -127,6 +127,7 @@ class Operator:
             if self._settings.leader_election:
                 tasks.create_task(self._elector.hold())
             tasks.create_task(self._configuration.follow(self._client))
+            tasks.create_task(self._configuration.bundle.follow(self._client))
             await self._configuration.known()
             handlers = watches.registry(self._inbox, self._client, self._streams)
             scope = Scope(namespaces, self._settings.identity, self._settings.silence_seconds)

@@ -67,7 +67,12 @@ class Plan:
 
 
 def make(
-    seen: Observed, config: ServingConfig, *, entry_service: bool, may_grant_secrets: bool = True
+    seen: Observed,
+    config: ServingConfig,
+    *,
+    entry_service: bool,
+    may_grant_secrets: bool = True,
+    authority: str = "",
 ) -> Plan:
     """Make the plan of one service.
 
@@ -76,6 +81,7 @@ def make(
         config: the `inferenceservice-config` in force.
         entry_service: whether the Service named as the InferenceService may be ours.
         may_grant_secrets: whether the operator holds the right that agents read Secrets by.
+        authority: the CA bundle in force; "" is none, or not known.
     """
     models, broken = _models(seen)
     live = livelists.read(seen)
@@ -92,7 +98,13 @@ def make(
     try:
         plan = replace(plan, service=inferenceservices.parse(seen.service))
         plan = replace(plan, addresses=_addresses(plan.parsed, seen, config))
-        return _complete(plan, seen, config, may_grant_secrets=may_grant_secrets)
+        return _complete(
+            plan,
+            seen,
+            config,
+            may_grant_secrets=may_grant_secrets,
+            authority=authority or _kept_authority(seen),
+        )
     except StalledError as error:
         return replace(plan, fault=error)
 
@@ -225,7 +237,12 @@ def _addresses(service: InferenceService, seen: Observed, config: ServingConfig)
 
 
 def _complete(
-    plan: Plan, seen: Observed, config: ServingConfig, *, may_grant_secrets: bool
+    plan: Plan,
+    seen: Observed,
+    config: ServingConfig,
+    *,
+    may_grant_secrets: bool,
+    authority: str,
 ) -> Plan:
     service = plan.parsed
     if unsupported := inferenceservices.unsupported(service):
@@ -252,6 +269,7 @@ def _complete(
             may_grant_secrets=may_grant_secrets,
             entry_service=not plan.entry_taken,
             make_room=observations.needs_room(seen.pods),
+            authority=authority,
         )
     )
     return replace(plan, is_host=is_host, admitted=admitted, limit=limit, children=tuple(made))
@@ -287,6 +305,12 @@ def _runtimes(seen: Observed) -> list[Runtime]:
 def _ca_bundle(seen: Observed) -> str:
     annotations = (seen.account or {}).get("metadata", {}).get("annotations") or {}
     return str(annotations.get(names.CA_BUNDLE_ANNOTATION, ""))
+
+
+def _kept_authority(seen: Observed) -> str:
+    """Read the copy that there is, which stays while it is not known what it is a copy of."""
+    body = seen.child(kinds.CONFIG_MAP, names.ca_bundle(seen.key[1])) or {}
+    return str((body.get("data") or {}).get(names.CA_BUNDLE_KEY, ""))
 
 
 def _secrets(seen: Observed) -> tuple[str, ...]:

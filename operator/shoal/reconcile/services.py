@@ -66,6 +66,7 @@ class Reconciler:
             self._configuration.current,
             entry_service=entry_service,
             may_grant_secrets=self._configuration.process.may_grant_secrets(key[0]),
+            authority=self._configuration.bundle.text,
         )
         plan = await _decided(seen, make)
         fault, refusal = await self._apply(seen, plan)

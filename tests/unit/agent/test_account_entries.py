@@ -9,7 +9,6 @@ import pytest
 from shoal.agent.accounts import Accounts, Identity, Pace
 from shoal.agent.apis import ApiError
 from shoal.storage import credentials
-from shoal.storage.credentials import CA_BUNDLE_KEY
 from shoal.storage.failures import FetchError, Kind
 from shoal.storagespecs import StorageSpec
 
@@ -61,7 +60,7 @@ def accounts(api: FakeApi) -> Accounts:
 
 
 async def test_the_entry_alone_logs_in_and_the_accounts_secrets_are_not_read() -> None:
-    api = FakeApi(ca=body("ca", data={CA_BUNDLE_KEY: "PEM"}))
+    api = FakeApi(ca=body("ca", data={"cabundle.crt": "PEM"}))
     entry, known = await accounts(api).read_entry(SPEC)
     options = credentials.s3(known)
     assert (options.origin, options.access_key, options.authority) == (NAME, "id", "PEM")
