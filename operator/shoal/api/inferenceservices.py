@@ -15,6 +15,7 @@ from shoal.api.predictors import ModelSpec, Predictor, PredictorExtensionSpec
 from shoal.api.trainedmodels import SCHEMES
 
 AUTOSCALER_CLASSES: Final = ("hpa", "external", "keda", "none")
+_SCHEMES: Final = (*SCHEMES, "file://")
 _FIRST: Final = "spec.predictor.containers[0]"
 _ONE_MODEL: Final = "huggingface"  # never a host of many (contract §5.1)
 
@@ -242,11 +243,11 @@ def _unsupported_variables(predictor: Predictor) -> list[str]:
 
 def _unfetched(path: str, uri: str) -> list[str]:
     """Name an address of a kind that is not fetched, without what may be a secret in it."""
-    if uri.startswith(SCHEMES):
+    if uri.startswith(_SCHEMES):
         return []
     scheme, separator, _ = uri.partition("://")
     kind = f"{scheme}{separator}" if separator else "a path"
-    known = ", ".join(SCHEMES)
+    known = ", ".join(_SCHEMES)
     return [f"{path}: {kind} is not fetched by this version, write one that begins with {known}"]
 
 

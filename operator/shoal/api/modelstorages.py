@@ -13,6 +13,7 @@ from shoal.api.fields import invalid
 from shoal.api.predictors import Predictor
 
 _CLAIM: Final = "pvc://"
+_MOUNTED: Final = (_CLAIM, "file://")
 _MANY: Final = "spec.predictor.storageUris"
 
 
@@ -40,8 +41,8 @@ def _check_address(at: str, uri: str, storage: ModelStorageSpec) -> None:
         raise invalid(
             f"{at}.path", "must say where in the store the model is, or storageUri beside it must"
         )
-    if uri.startswith(_CLAIM):
-        raise invalid(at, "has no use for a claim, which is mounted; remove it")
+    if uri.startswith(_MOUNTED):
+        raise invalid(at, "has no use for what is mounted; remove it")
 
 
 def _check_parameters(at: str, parameters: dict[str, str]) -> None:
@@ -70,16 +71,12 @@ def _check_many(predictor: Predictor, rows: Sequence[StorageUri]) -> None:
         for other, before in enumerate(rows):
             if index != other:
                 _check_two(at, row, f"{_MANY}[{other}]", before)
-    if len({row.folder.split("/")[1] for row in rows if not _is_claim(row)}) > 1:
+    if len({row.folder.split("/")[1] for row in rows if not row.uri.startswith(_CLAIM)}) > 1:
         raise invalid(_MANY, components.ONE_PARENT)
 
 
 def _check_two(at: str, row: StorageUri, other: str, before: StorageUri) -> None:
     if row.folder == before.folder:
         raise invalid(at, f"{row.folder} is the folder of {other} too; give each one of its own")
-    if _is_claim(before) and row.folder.startswith(f"{before.folder}/"):
-        raise invalid(at, f"{row.folder} lies in the claim of {other}; give it a folder outside")
-
-
-def _is_claim(row: StorageUri) -> bool:
-    return row.uri.startswith(_CLAIM)
+    if before.uri.startswith(_MOUNTED) and row.folder.startswith(f"{before.folder}/"):
+        raise invalid(at, f"{row.folder} lies in the volume of {other}; give it a folder outside")

@@ -2,6 +2,7 @@
 
 ```
  pvc://CLAIM/PATH   the claim's folder, mounted; nothing is copied
+ file:///PATH       the folder of a volume that the server has, mounted once more
  any other          storage-initializer: `shoal fetch URI FOLDER …`, into an emptyDir
 ```
 
@@ -36,21 +37,20 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
     """Add the models to a pod's spec, unless the user's own `storage-initializer` does.
 
     Raises:
-        StalledError: an address names no claim, or the user has a volume or mount there.
+        StalledError: an address names no claim or volume, or the user has a volume or mount there.
     """
     if _is_own(pod):
         return dict(pod)
-    volumes = modelvolumes.make(wanted.service.predictor)
+    server = pod["containers"][servers.server_index(pod["containers"])]
+    volumes = modelvolumes.make(wanted.service.predictor, server)
+    new = [{"name": each.name, **each.source} for each in volumes if each.source is not None]
     added = [additions.token_volume(), *bundles.volumes(wanted)]
-    taken = {volume.name for volume in volumes} | {row["name"] for row in added}
+    taken = {row["name"] for row in (*new, *added)}
     additions.refuse_names(pod, "volumes", taken, _user(wanted))
     made = {
         **pod,
         "containers": _mounted(wanted, pod, volumes),
-        "volumes": [
-            *(pod.get("volumes") or []),
-            *({"name": volume.name, **volume.source} for volume in volumes),
-        ],
+        "volumes": [*(pod.get("volumes") or []), *new],
     }
     if not _fetched(wanted):
         return made
@@ -102,7 +102,7 @@ def _inner(volumes: Sequence[Volume]) -> list[dict[str, Any]]:
 
 def _fetched(wanted: Wanted) -> list[Model]:
     found = modelvolumes.models(wanted.service.predictor)
-    return [model for model in found if not model.is_claim]
+    return [model for model in found if not model.is_mounted]
 
 
 def _user(wanted: Wanted) -> str:

@@ -182,6 +182,7 @@ IN_ENVIRONMENT = {"env": [{"name": "STORAGE_URI", "value": "s3://b/m"}]}
             "pvc://c/p",
             id="by-its-format",
         ),
+        pytest.param({"onnx": {"storageUri": "file:///m"}}, "file:///m", id="of-a-volume"),
         pytest.param({"huggingface": {"storageUri": "hf://o/m"}}, "hf://o/m", id="hugging-face"),
         pytest.param(
             {"huggingface": {"storage": {"path": "/o/m"}}}, "storage://o/m", id="by-its-path"
@@ -214,7 +215,8 @@ def test_an_address_of_another_kind_is_refused_without_its_secrets() -> None:
     (message,) = inferenceservices.unsupported(service)
     assert message == (
         "spec.predictor.sklearn.storageUri: git:// is not fetched by this version, write one that "
-        "begins with s3://, gs://, https://, http://, az://, hf://, pvc://"
+        "begins with s3://, gs://, https://, http://, az://, hf://, pvc://, "
+        "file://"
     )
 
 

@@ -39,7 +39,7 @@ def test_what_may_be_written(model: dict[str, Any]) -> None:
         pytest.param({"storage": {}}, ".path: must say where", id="nothing"),
         pytest.param(
             {"storage": {"key": "k"}, "storageUri": "pvc://c/m"},
-            ": has no use for a claim, which is mounted; remove it",
+            ": has no use for what is mounted; remove it",
             id="a-claim",
         ),
         pytest.param(
@@ -120,7 +120,7 @@ def test_where_many_may_lie(rows: list[tuple[str, str]]) -> None:
         ),
         pytest.param(
             _many(("pvc://c", "/mnt/a"), ("s3://b/m", "/mnt/a/b")),
-            "[1].mountPath: /mnt/a/b lies in the claim of spec.predictor.storageUris[0]; give it "
+            "[1].mountPath: /mnt/a/b lies in the volume of spec.predictor.storageUris[0]; give it "
             "a folder outside",
             id="in-a-claim",
         ),

@@ -129,3 +129,57 @@ def test_what_cannot_be_is_refused(
     with pytest.raises(StalledError) as caught:
         _pod(row, **predictor)
     assert caught.value.message.startswith(f"spec.predictor.{path}")
+
+
+DATA = {"name": "data", "mountPath": "/data/", "subPath": "all"}
+DEEP = {"name": "deep", "mountPath": "/data/deep"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "name", "path"),
+    [
+        pytest.param("file:///data/a/b", "data", {"subPath": "all/a/b"}, id="a-folder"),
+        pytest.param("file:///data", "data", {"subPath": "all"}, id="all-of-it"),
+        pytest.param("file:///data/deep/a", "deep", {"subPath": "a"}, id="the-closest"),
+        pytest.param("file:///data/deep/", "deep", {}, id="all-of-the-closest"),
+        pytest.param("file:///data/deeper", "data", {"subPath": "all/deeper"}, id="whole-steps"),
+    ],
+)
+def test_a_path_is_mounted_from_the_volume_that_the_server_has_there(
+    uri: str, name: str, path: Body
+) -> None:
+    env = [{"name": "STORAGE_URI", "value": uri}]
+    box = builders.container(env=env, volumeMounts=[DEEP, DATA])
+    given = [{"name": "data", "nfs": {}}, {"name": "deep", "hostPath": {}}]
+    body = builders.inference_service(containers=[box], predictor={"volumes": given})
+    pod = deployments.make(builders.wanted(body))["spec"]["template"]["spec"]
+    assert "initContainers" not in pod
+    assert pod["volumes"] == given
+    assert pod["containers"][0]["volumeMounts"] == [
+        DEEP,
+        DATA,
+        {"name": name, "mountPath": "/mnt/models", "readOnly": True, **path},
+    ]
+    assert {"name": "STORAGE_URI", "value": "/mnt/models"} in pod["containers"][0]["env"]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        pytest.param("file:///other/a", id="no-volume-there"),
+        pytest.param("file:///", id="everything"),
+        pytest.param("file://data/a", id="relative"),
+        pytest.param("file:///data/../etc", id="up"),
+        pytest.param("file:///data/deep/../../a", id="up-and-out"),
+        pytest.param(f"file://{TOKEN}", id="the-token"),
+    ],
+)
+def test_a_path_of_no_volume_is_refused(uri: str) -> None:
+    box = builders.container(
+        env=[{"name": "STORAGE_URI", "value": uri}], volumeMounts=[DATA, DEEP]
+    )
+    with pytest.raises(StalledError) as caught:
+        deployments.make(builders.wanted(builders.inference_service(containers=[box])))
+    assert caught.value.message.startswith(
+        f"spec.predictor.containers[0].env[STORAGE_URI]: {uri!r} must be file:///PATH, with a path"
+    )
