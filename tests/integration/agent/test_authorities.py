@@ -137,3 +137,20 @@ def test_the_init_container_is_told_of_it_by_upstreams_variables(
         assert done.returncode == 1
         where = f"the CA bundle {bundle}/cabundle.crt (ConfigMap ca) has no certificate"
         assert where in done.stderr
+
+
+async def test_a_buckets_own_authority_is_trusted_beside_it(
+    authority: Authority, pair: Pair, bundle: Path, tmp_path: Path
+) -> None:
+    text = authority.ca().certificate.read_text()
+    other = Authority(tmp_path / "other").ca().certificate.read_text()
+    with ExitStack() as stack:
+        one = s3(stack, tmp_path / "store", pair)
+        holder = Holder("Secret ns/s", one.secret, {}, text)
+        (bundle / "cabundle.crt").write_text(other)
+        environ = {"CA_BUNDLE_VOLUME_MOUNT_POINT": str(bundle)}
+        known = Credentials((holder,), environ=environ)
+        assert await fetch(one.uri, tmp_path / "own", known) == {"a": MODEL}
+        (bundle / "cabundle.crt").write_text(text)
+        known = Credentials((Holder("Secret ns/s", one.secret, {}, other),), environ=environ)
+        assert await fetch(one.uri, tmp_path / "common", known) == {"a": MODEL}
