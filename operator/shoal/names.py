@@ -32,6 +32,7 @@ MODEL_DIR_ANNOTATION: Final = "internal.serving.kserve.io/modelDir"
 SERVER_TYPE_ANNOTATION: Final = "serving.kserve.io/server-type"
 MODEL_FORMAT_ANNOTATION: Final = "modelFormat"
 MODEL_CLASS_LABEL: Final = "modelClass"
+SERVICE_ENVELOPE_LABEL: Final = "serviceEnvelope"
 # Ours, on the Deployment alone: what it was made from.
 RUNTIME_ANNOTATION: Final = "internal.serving.kserve.io/serving-runtime"
 PREDICTOR_DIGEST_ANNOTATION: Final = "internal.serving.kserve.io/predictor-digest"

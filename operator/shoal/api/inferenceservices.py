@@ -11,12 +11,11 @@ from shoal.api import isvcrules, podspecs
 from shoal.api.components import ModelStorageSpec, PodComponent, StringMap
 from shoal.api.fields import Fields, Int32, invalid, rules, validate
 from shoal.api.meta import Metadata
-from shoal.api.predictors import ModelSpec, Predictor, PredictorExtensionSpec
+from shoal.api.predictors import Predictor, PredictorExtensionSpec
 from shoal.api.trainedmodels import SCHEMES
 
 AUTOSCALER_CLASSES: Final = ("hpa", "external", "keda", "none")
 _FIRST: Final = "spec.predictor.containers[0]"
-_ONE_MODEL: Final = "huggingface"  # never a host of many (contract §5.1)
 
 
 class Transformer(PodComponent):
@@ -204,7 +203,7 @@ def _check_replicas(predictor: Predictor) -> None:
 def _unsupported_predictor(predictor: Predictor) -> list[str]:
     found = []
     for name, spec in predictor.framework_specs().items():
-        found += _unsupported_framework(f"spec.predictor.{name}", name, spec)
+        found += _unsupported_framework(f"spec.predictor.{name}", spec)
     if predictor.storage_uris:
         found.append(
             "spec.predictor.storageUris: not fetched by this version, "
@@ -242,7 +241,7 @@ def _unfetched(path: str, uri: str) -> list[str]:
     return [f"{path}: {kind} is not fetched by this version, write one that begins with {known}"]
 
 
-def _unsupported_framework(path: str, key: str, spec: PredictorExtensionSpec) -> list[str]:
+def _unsupported_framework(path: str, spec: PredictorExtensionSpec) -> list[str]:
     found = _unfetched(f"{path}.storageUri", spec.storage_uri) if spec.storage_uri else []
     if spec.storage:
         found.append(
@@ -250,12 +249,6 @@ def _unsupported_framework(path: str, key: str, spec: PredictorExtensionSpec) ->
         )
     if spec.confidential:
         found.append(f"{path}.confidential: not served by this version, remove it")
-    given = spec.model_format if isinstance(spec, ModelSpec) else None
-    if _ONE_MODEL in (key, given.name if given else "") and not spec.storage_uri:
-        found.append(
-            f"{path}: a {_ONE_MODEL} server loads one model at its start, write its storageUri; "
-            "one that loads by its arguments is not served by this version"
-        )
     return found
 
 

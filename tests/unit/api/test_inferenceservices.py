@@ -230,14 +230,6 @@ def test_an_own_container_is_served_whole(annotations: dict[str, str]) -> None:
             id="confidential",
         ),
         pytest.param(
-            parse({"model": {"modelFormat": {"name": "huggingface"}}}),
-            "spec.predictor.model",
-            id="a-server-of-one-model",
-        ),
-        pytest.param(
-            parse({"huggingface": {}}), "spec.predictor.huggingface", id="the-same-by-its-key"
-        ),
-        pytest.param(
             parse(own(storageUris=[{"uri": "s3://a"}])),
             "spec.predictor.storageUris",
             id="storage-uris",
