@@ -81,6 +81,8 @@ def test_lint_has_nothing_to_say(helm: Helm) -> None:
         ("operator.logLevel=LOUD", "/operator/logLevel"),
         ("runtimes.triton.immage=x", "'immage' not allowed"),
         ("runtimes.mlserver.parallelWorkers=-1", "/runtimes/mlserver/parallelWorkers"),
+        ("runtimes.torchserve.immage=x", "'immage' not allowed"),
+        ("runtimes.torchserve.image=", "/runtimes/torchserve/image"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(helm: Helm, setting: str, complaint: str) -> None:

@@ -52,12 +52,13 @@ def upload(space: Space, model: LogisticRegression, name: str = "iris") -> str:
 
 
 def serve(space: Space, uri: str) -> None:
+    sklearn = {"protocolVersion": "v2", "storageUri": uri, "resources": SMALL}
     space.apply(
         {
             "apiVersion": "serving.kserve.io/v1beta1",
             "kind": "InferenceService",
             "metadata": {"name": "iris"},
-            "spec": {"predictor": {"sklearn": {"storageUri": uri, "resources": SMALL}}},
+            "spec": {"predictor": {"sklearn": sklearn}},
         }
     )
 

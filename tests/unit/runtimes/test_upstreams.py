@@ -19,6 +19,7 @@ from support.builders import Body
 
 TESTS = Path(__file__).parents[2]
 UPSTREAMS = manifests.read(TESTS / "integration" / "data" / "runtimes.yaml")
+CHARTS = manifests.read(TESTS / "golden" / "runtimes.yaml")
 URI = {"storageUri": "gs://models/iris"}
 
 
@@ -27,8 +28,8 @@ def _parsed(bodies: list[Body]) -> list[Runtime]:
     return [servingruntimes.parse(body) for body in bodies if body["kind"] == kind]
 
 
-RUNTIMES = {"upstreams": _parsed(UPSTREAMS)}
-OURS = [one for one in RUNTIMES["upstreams"] if one.name == "kserve-mlserver"]
+RUNTIMES = {"upstreams": _parsed(UPSTREAMS), "charts": _parsed(CHARTS)}
+OURS = [one for one in RUNTIMES["charts"] if one.name in ("kserve-mlserver", "shoal-kserve-sdk")]
 
 
 def _resolve(
@@ -160,7 +161,7 @@ def test_more_runtimes_move_nobody(predictor: Body) -> None:
     assert before.pin is not None
     assert before.pin.name == "kserve-mlserver"
     deployment = builders.deployment(annotations=before.pin.encode())
-    after = _resolve(predictor, RUNTIMES["upstreams"], deployment)
+    after = _resolve(predictor, RUNTIMES["charts"], deployment)
     assert after == before
 
 
