@@ -39,6 +39,7 @@ class Reason(StrEnum):
     DEPLOYMENT_NOT_CREATED = "DeploymentNotCreated"
     DEPLOYMENT_PENDING = "DeploymentPending"
     FIELDS_IGNORED = "FieldsIgnored"
+    FIELDS_MISSPELT = "FieldsMisspelt"
     PREDICTOR_INGRESS_NOT_CREATED = "PredictorIngressNotCreated"
     INFERENCE_SERVICE_READY = "InferenceServiceReady"
     INFERENCE_SERVICE_NOT_READY = "InferenceServiceNotReady"

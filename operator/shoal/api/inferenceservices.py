@@ -11,7 +11,7 @@ from shoal.api import isvcrules, podspecs
 from shoal.api.components import ModelStorageSpec, PodComponent, StringMap
 from shoal.api.fields import Fields, Int32, invalid, rules, validate
 from shoal.api.meta import Metadata
-from shoal.api.predictors import Predictor, PredictorExtensionSpec
+from shoal.api.predictors import MISSPELT_PROTOCOL, Predictor, PredictorExtensionSpec
 from shoal.api.trainedmodels import SCHEMES
 
 AUTOSCALER_CLASSES: Final = ("hpa", "external", "keda", "none")
@@ -168,6 +168,12 @@ def ignored(service: InferenceService) -> list[str]:
     ]  # fmt: skip
     aliases = {name: field.alias for name, field in type(predictor).model_fields.items()}
     paths = [f"spec.predictor.{aliases[name]}" for name in unused if _is_set(predictor, name)]
+    specs = predictor.framework_specs().items()
+    paths += [
+        f"spec.predictor.{key}.{MISSPELT_PROTOCOL}"
+        for key, spec in specs
+        if spec.protocol_version and spec.misspelt_protocol_version
+    ]
     if predictor.scale_metric in ("concurrency", "rps"):
         paths.append("spec.predictor.scaleMetric")
     metrics = (predictor.auto_scaling or {}).get("metrics") or []
@@ -177,6 +183,15 @@ def ignored(service: InferenceService) -> list[str]:
         if not metric.get("resource")
     ]
     return paths
+
+
+def misspelt(service: InferenceService) -> list[str]:
+    """List the paths of the fields that are read, though they are to be written otherwise."""
+    return [
+        f"spec.predictor.{key}.{MISSPELT_PROTOCOL}"
+        for key, spec in service.predictor.framework_specs().items()
+        if spec.misspelt_protocol_version and not spec.protocol_version
+    ]
 
 
 def _is_set(predictor: Predictor, name: str) -> bool:

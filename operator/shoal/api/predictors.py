@@ -1,6 +1,6 @@
 """The predictor of an InferenceService: its implementations and their containers."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field
 
@@ -8,6 +8,9 @@ from shoal import names
 from shoal.api import isvcrules, podspecs
 from shoal.api.components import ModelStorageSpec, Parallelism, PodComponent
 from shoal.api.fields import NAME_PATTERN, Fields, Raw, Rule, rules
+
+MISSPELT_PROTOCOL: Final = "ProtocolVersion"
+"""How some guides spell protocolVersion."""
 
 
 class ConfidentialSpec(Fields):
@@ -59,7 +62,7 @@ class PredictorExtensionSpec(Fields):
     protocol_version: str | None = None
     """The protocol that the server must speak: v1, v2, grpc-v1 or grpc-v2."""
 
-    misspelt_protocol_version: str | None = Field(default=None, alias="ProtocolVersion")
+    misspelt_protocol_version: str | None = Field(default=None, alias=MISSPELT_PROTOCOL)
     """Another spelling of protocolVersion, as some guides have it."""
 
     storage: ModelStorageSpec | None = None

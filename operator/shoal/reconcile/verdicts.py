@@ -77,6 +77,7 @@ def _facts(seen: Observed, plan: Plan, fault: ReconcileError | None) -> services
         stopped=children.is_stopped(service),
         error=fault,
         ignored=inferenceservices.ignored(service),
+        misspelt=inferenceservices.misspelt(service),
         entry_taken=plan.entry_taken,
         runtime=_runtime(plan),
         url=plan.addresses.url,

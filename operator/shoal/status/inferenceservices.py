@@ -15,7 +15,7 @@ from shoal.api.inferenceservices import InferenceService
 from shoal.errors import ReconcileError
 from shoal.reasons import Reason
 from shoal.status import conditions, modelstatuses
-from shoal.status.conditions import FALSE, INFO, TRUE, UNKNOWN, Condition
+from shoal.status.conditions import FALSE, INFO, TRUE, UNKNOWN, WARNING, Condition
 
 _STANDARD: Final = "Standard"
 _RUNTIME_FIELDS: Final = {
@@ -44,7 +44,8 @@ class Facts:
     `deployment` is None where there is none. `has_ingress` is True when the Ingress exists as
     wanted, or none is wanted. `models` counts the TrainedModels that name the service (all,
     loaded); None where it takes none. `ignored` are paths of accepted fields that have no
-    effect. `entry_taken` tells that somebody else has the Service named as the InferenceService.
+    effect, `misspelt` those of fields that are read though they are spelt otherwise.
+    `entry_taken` tells that somebody else has the Service named as the InferenceService.
     `runtime` is None where the predictor brings its own containers, or no runtime was found.
     `error` is why the spec could not be acted on. URLs are empty where unknown.
     """
@@ -56,6 +57,7 @@ class Facts:
     stopped: bool = False
     error: ReconcileError | None = None
     ignored: Sequence[str] = ()
+    misspelt: Sequence[str] = ()
     entry_taken: bool = False
     runtime: RuntimeUse | None = None
     url: str = ""
@@ -115,7 +117,7 @@ def _running(facts: Facts) -> list[Condition]:
         conditions.ready(dependents),
         *dependents,
         Condition(reasons.Condition.STOPPED, FALSE, severity=INFO),
-        _honoured(facts.ignored),
+        _honoured(facts),
         *_entry(facts),
         *_runtime(facts.runtime),
     ]
@@ -143,12 +145,18 @@ def _runtime(use: RuntimeUse | None) -> list[Condition]:
     return [Condition(kind, FALSE, use.concern.reason, use.concern.message, INFO)]
 
 
-def _honoured(ignored: Sequence[str]) -> Condition:
+def _honoured(facts: Facts) -> Condition:
     kind = reasons.Condition.FIELDS_HONOURED
-    if not ignored:
-        return Condition(kind, TRUE, severity=INFO)
-    message = f"Accepted, but without effect: {', '.join(ignored)}."
-    return Condition(kind, FALSE, Reason.FIELDS_IGNORED, message, INFO)
+    if facts.ignored:
+        message = f"Accepted, but without effect: {', '.join(facts.ignored)}."
+        return Condition(kind, FALSE, Reason.FIELDS_IGNORED, message, INFO)
+    if facts.misspelt:
+        message = (
+            f"Read, but spelt otherwise: {', '.join(facts.misspelt)}; write it with a small first"
+            " letter."
+        )
+        return Condition(kind, TRUE, Reason.FIELDS_MISSPELT, message, WARNING)
+    return Condition(kind, TRUE, severity=INFO)
 
 
 def _ingress(facts: Facts) -> Condition:

@@ -300,7 +300,27 @@ def test_what_is_not_served_is_named_with_what_to_do(service: InferenceService, 
             id="external-metric",
         ),
         pytest.param(own(autoScaling={}), [], id="no-metrics"),
+        pytest.param(
+            {"sklearn": {"protocolVersion": "v1", "ProtocolVersion": "v2"}},
+            ["spec.predictor.sklearn.ProtocolVersion"],
+            id="the-misspelt-of-two",
+        ),
     ],
 )
 def test_what_has_no_effect_is_listed(predictor: dict[str, Any], paths: list[str]) -> None:
     assert inferenceservices.ignored(parse(predictor)) == paths
+
+
+@pytest.mark.parametrize(
+    ("predictor", "paths"),
+    [
+        ({"sklearn": {"ProtocolVersion": "v2"}}, ["spec.predictor.sklearn.ProtocolVersion"]),
+        ({"model": {"ProtocolVersion": "v2"}}, ["spec.predictor.model.ProtocolVersion"]),
+        ({"sklearn": {"ProtocolVersion": "v2", "protocolVersion": "v2"}}, []),
+        ({"sklearn": {"protocolVersion": "v2"}}, []),
+        (own(), []),
+    ],
+    ids=["old-key", "model", "both", "as-upstream", "none"],
+)
+def test_what_is_misspelt_is_listed(predictor: dict[str, Any], paths: list[str]) -> None:
+    assert inferenceservices.misspelt(parse(predictor)) == paths

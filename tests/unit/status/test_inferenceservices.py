@@ -179,6 +179,19 @@ def test_ready_service() -> None:
             id="ignored-fields-are-named",
         ),
         pytest.param(
+            {"misspelt": ["spec.predictor.sklearn.ProtocolVersion"]},
+            "FieldsHonoured",
+            ("True", "FieldsMisspelt"),
+            id="misspelt-fields-are-named",
+        ),
+        pytest.param(
+            {"misspelt": ["a"], "ignored": ["b"]},
+            "FieldsHonoured",
+            ("False", "FieldsIgnored"),
+            id="what-is-ignored-comes-first",
+        ),
+        pytest.param({"misspelt": ["a"]}, "Ready", ("True", ""), id="misspelt-is-no-fault"),
+        pytest.param(
             {"ignored": ["spec.predictor.timeout"]},
             "Ready",
             ("True", ""),
