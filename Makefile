@@ -127,15 +127,16 @@ e2e: install example-image server-images ## a real node: the walk-through as a u
 ##@ Files that are made from others
 
 .PHONY: generate
-generate: $(READY) ## rewrite crds/, the chart's copies of them and docs/reference/
+generate: $(READY) ## rewrite crds/, the chart's copies of them, docs/reference/ and a table of docs/runtimes.md
 	$(call say,generate)
 	@PYTHONPATH=operator $(BIN)/python -m shoal crds crds
 	@PYTHONPATH=operator $(BIN)/python docs/generate.py
+	@$(BIN)/python docs/generate_runtimes.py
 	@rm -f charts/shoal/files/crds/*.yaml && cp crds/*.yaml charts/shoal/files/crds/
 
 .PHONY: verify
 verify: generate lint test ## what a change must pass: everything, and no generated file left behind
-	@dirty=$$(git status --porcelain crds charts docs/reference); if [ -n "$$dirty" ]; then \
+	@dirty=$$(git status --porcelain crds charts docs/reference docs/runtimes.md); if [ -n "$$dirty" ]; then \
 		echo "Generated files differ from their sources; commit what 'make generate' wrote:"; echo "$$dirty"; exit 1; fi
 
 .PHONY: bench

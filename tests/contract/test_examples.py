@@ -22,6 +22,7 @@ from support import manifests
 EXAMPLES = CHECKOUT / "examples"
 MMS = EXAMPLES / "custom-model-mms"
 SERVER = EXAMPLES / "custom-server"
+IRIS = EXAMPLES / "sklearn-iris"
 
 
 def stored(body: dict[str, Any]) -> dict[str, Any]:
@@ -62,6 +63,23 @@ def test_the_account_lists_the_secret_that_says_where_the_bucket_is() -> None:
         manifests.check(body)
     assert account["metadata"]["name"] == "default"
     assert account["secrets"] == [{"name": secret["metadata"]["name"]}]
+
+
+@pytest.mark.parametrize(
+    ("file", "uri"),
+    [
+        ("inferenceservice.yaml", "gs://iris/sklearn/iris"),
+        ("inferenceservice-pvc.yaml", "pvc://models/sklearn/iris"),
+    ],
+)
+def test_the_irises_are_the_walkthroughs(file: str, uri: str) -> None:
+    (body,) = manifests.read(IRIS / file)
+    body["metadata"]["namespace"] = "default"
+    service = inferenceservices.parse(stored(body))
+    assert service.predictor.storage_uri == uri
+    assert service.predictor.framework_specs()["sklearn"].protocol == "v2"
+    assert not inferenceservices.unsupported(service)
+    assert inferenceservices.misspelt(service) == ["spec.predictor.sklearn.ProtocolVersion"]
 
 
 def test_a_whole_folder_can_be_applied() -> None:

@@ -46,6 +46,7 @@ def _uid(space: Space) -> str:
     return space.terminal.run(f"kubectl get clusterservingruntime {RUNTIME} {path}")
 
 
+@pytest.mark.runtime("shoal-custom", image="examples/custom-server")
 def test_a_format_is_served_by_the_charts_runtime(space: Space) -> None:
     body = space.get(f"isvc/{SERVER}")
     assert body["status"]["clusterServingRuntimeName"] == RUNTIME
