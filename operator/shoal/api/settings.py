@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    model_validator,
 )
 
 from shoal.api import quantities
@@ -126,7 +127,50 @@ class DeployConfig(Part):
         return self.deployment_rollout_strategy.default_rollout.max_unavailable
 
 
-class SidecarConfig(Part):
+class _Amounts(Part):
+    """Resources, of which a default never contradicts what is given.
+
+    The API server refuses a request above its limit, and so every pod that has one.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow(cls, given: Any) -> Any:  # noqa: ANN401 - as pydantic has it
+        if not isinstance(given, dict):
+            return given
+        return given | _followed(cls, given, "cpu") | _followed(cls, given, "memory")
+
+
+def _followed(kind: type[Part], given: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Move the default end that the given one would cross; 0 is no bound.
+
+    Raises:
+        ValueError: both are given, and cross.
+    """
+    ends = {f"{name}Request": f"{name}_request", f"{name}Limit": f"{name}_limit"}
+    said = [key for key in ends if given.get(key) is not None]
+    request, limit = (
+        str(given[key] if key in said else kind.model_fields[field].default)
+        for key, field in ends.items()
+    )
+    if not (_is_quantity(request) and _is_quantity(limit)) or not quantities.parse(limit):
+        return {}  # the fields' own checks say what is wrong
+    if quantities.parse(request) <= quantities.parse(limit):
+        return {}
+    if len(said) > 1:
+        raise ValueError(f"{name}Request {request} is above {name}Limit {limit}; lower it")
+    return {f"{name}Limit": request} if f"{name}Request" in said else {f"{name}Request": limit}
+
+
+def _is_quantity(text: str) -> bool:
+    try:
+        quantities.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+class SidecarConfig(_Amounts):
     """Image and resources of a container that the operator adds."""
 
     image: Annotated[str, Field(min_length=1)] = DEFAULT_IMAGE
@@ -162,7 +206,7 @@ class StorageInitializerConfig(SidecarConfig):
     oci_model_mode: Annotated[str, Field(pattern="^(modelcar|native|fetch)?$")] = ""
 
 
-class _Resource(Part):
+class _Resource(_Amounts):
     cpu_limit: Amount = "1"
     memory_limit: Amount = "2Gi"
     cpu_request: Amount = "1"
@@ -237,6 +281,8 @@ def _part(
         first = error.errors(include_url=False)[0]
         field = ".".join(str(step) for step in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "value_error" and isinstance(first["input"], dict):  # of several
+            raise ValueError(f"key {key}: {message}") from error
         raise ValueError(
             f"key {key}: field {field}: {message}, got {first['input']!r:.80}"
         ) from error
