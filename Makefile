@@ -58,9 +58,9 @@ example-image: cluster
 	@$(BIN)/python tests/cluster/image.py --context examples/custom-server --tag localhost/custom-server:dev
 
 .PHONY: server-images
-server-images: cluster ## build the images of MLServer, Triton and the KServe SDK's server
+server-images: cluster ## build the images of MLServer, Triton, the KServe SDK's server and TorchServe
 	$(call say,The model servers' images)
-	@for name in triton mlserver kserve-sdk; do \
+	@for name in triton mlserver kserve-sdk torchserve; do \
 		$(BIN)/python tests/cluster/image.py --context servers/$$name --tag localhost/shoal-$$name:dev; done
 
 .PHONY: install
@@ -92,6 +92,7 @@ lint: $(READY) ## formats, lint rules, types, who may import whom
 	@$(BIN)/mypy -p shoal -p cluster
 	@MYPYPATH=servers/mlserver $(BIN)/mypy -p shoal_mlserver -m modelfiles
 	@MYPYPATH=servers/kserve-sdk $(BIN)/mypy -m server
+	@MYPYPATH=servers/torchserve $(BIN)/mypy -m front
 	@PYTHONPATH=operator $(BIN)/lint-imports
 
 .PHONY: unit

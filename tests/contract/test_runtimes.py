@@ -101,14 +101,11 @@ def test_each_has_a_name_of_its_own(render: Render) -> None:
 
 
 @pytest.mark.parametrize("key", KSERVES)
-def test_each_of_kserves_has_its_resources_and_probe(render: Render, key: str) -> None:
-    probe = {"httpGet": {"path": "/ping", "port": 8080}}
-    resources = {"limits": {"memory": "1Gi"}}
-    given = {"image": "localhost/mine:1", "readinessProbe": probe}
-    values = {"runtimes": {key: {**given, "resources": resources}}}
+def test_each_of_kserves_has_its_resources(render: Render, key: str) -> None:
+    given = {"image": "localhost/mine:1", "resources": {"limits": {"memory": "1Gi"}}}
+    values = {"runtimes": {key: given}}
     boxes = [body["spec"]["containers"][0] for body in of_chart(render, values).values()]
     (box,) = (box for box in boxes if box["image"] == "localhost/mine:1")
-    assert box["readinessProbe"] == probe
     assert box["resources"]["limits"]["memory"] == "1Gi"
 
 
