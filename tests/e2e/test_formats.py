@@ -12,6 +12,7 @@ import pytest
 
 from e2e.conftest import MakeSpace, Release
 from support import serverenvs
+from support.serverkinds import KINDS
 from support.spaces import Space
 from support.terminals import Body, Terminal
 
@@ -37,7 +38,7 @@ RUNTIMES = {
 
 @pytest.fixture(scope="module")
 def space(make_space: MakeSpace, release: Release, terminal: Terminal) -> Iterator[Space]:
-    for name in ("mlserver", "kserve-sdk"):
+    for name in ("mlserver", "kserve-sdk", "triton"):
         options = f"--context servers/{name} --tag localhost/shoal-{name}:dev"
         terminal.run(f"python tests/cluster/image.py {options}", seconds=900)
     release.install(SDK)
@@ -62,18 +63,22 @@ def serve(space: Space, key: str, folder: Path, protocol: str) -> str:
     name = f"{key}-{protocol or 'plain'}"
     source, file = FORMATS[key]
     uri = space.put(name, {file: folder / source / file})
-    spec: Body = {"storageUri": uri, "resources": SMALL}
-    spec |= {"protocolVersion": protocol} if protocol else {}
+    wanted = {"protocolVersion": protocol} if protocol else {}
+    make(space, name, {key: {"storageUri": uri, "resources": SMALL, **wanted}})
+    return name
+
+
+def make(space: Space, name: str, predictor: Body) -> None:
+    """Make a service, and wait until it is ready."""
     space.apply(
         {
             "apiVersion": "serving.kserve.io/v1beta1",
             "kind": "InferenceService",
             "metadata": {"name": name},
-            "spec": {"predictor": {key: spec}},
+            "spec": {"predictor": predictor},
         }
     )
     space.wait(f"isvc/{name}", 120)
-    return name
 
 
 def ask(space: Space, name: str, path: str, body: Body) -> Body:
@@ -117,3 +122,17 @@ def test_by_v2_it_answers_what_the_model_answers(
     answer = ask(space, name, f"/v2/models/{name}/infer", {"inputs": [tensor]})
     assert answer["outputs"][0]["data"] == [pytest.approx(answers[FORMATS[key][0]], rel=1e-5)]
     space.run(f"kubectl delete isvc {name}")
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.runtime("kserve-tritonserver", image="servers/triton")
+def test_triton_answers_for_each_folder_of_its_repository(space: Space) -> None:
+    made = {"three": KINDS["triton"].make(3.0), "four": KINDS["triton"].make(4.0)}
+    files = {f"{name}/{path}": text for name, rows in made.items() for path, text in rows.items()}
+    uri = space.put("repository", dict(files))
+    make(space, "triton", {"triton": {"storageUri": uri, "resources": SMALL}})
+    status = space.get("isvc/triton")["status"]
+    assert status["clusterServingRuntimeName"] == "kserve-tritonserver"
+    for name, value in (("three", 3.0), ("four", 4.0)):
+        assert space.through_ingress(name, "triton").ask().value == value
+    space.run("kubectl delete isvc triton")
