@@ -119,6 +119,7 @@ def test_the_configuration_reaches_the_operator_as_it_reads_it(render: Render) -
     assert settings.parse(config["data"]).ingress.ingress_domain == "models.example.org"
 
 
+@pytest.mark.weakness("C16")
 def test_no_configuration_is_an_empty_map(render: Render) -> None:
     config = one(render(), "ConfigMap", names.OPERATOR_CONFIG)
     assert settings.parse(config["data"]) == settings.parse({})
@@ -182,6 +183,7 @@ def granted(objects: list[dict[str, Any]], role: str) -> set[tuple[str, str]]:
     }
 
 
+@pytest.mark.weakness("C33")
 def test_secrets_can_be_passed_on_but_never_listed(render: Render) -> None:
     objects = render()
     roles = [body for body in objects if body["kind"] in ("ClusterRole", "Role")]

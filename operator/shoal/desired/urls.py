@@ -11,6 +11,7 @@ from shoal.errors import StalledError
 from shoal.reasons import Reason
 from shoal.runtimes import placeholders, servers
 
+_CLUSTER_LOCAL = "cluster-local"
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+\Z")
 
@@ -42,13 +43,22 @@ def host(config: ServingConfig, name: str, service: InferenceService, domain: st
     return text
 
 
+def is_local(service: InferenceService) -> bool:
+    """Tell whether the service is, by its label, to be reached from inside the cluster alone."""
+    return service.metadata.labels.get(names.VISIBILITY_LABEL) == _CLUSTER_LOCAL
+
+
 def url(config: ServingConfig, service: InferenceService) -> str:
-    """Make the URL at which the service answers from outside."""
+    """Make the URL at which the service answers: its address where nobody outside is to ask."""
+    if is_local(service):
+        return address(config, service)
     return f"{config.ingress.url_scheme}://{host(config, service.metadata.name, service)}"
 
 
 def component_url(config: ServingConfig, service: InferenceService) -> str:
     """Make the URL of the predictor alone; upstream's scheme is always http."""
+    if is_local(service):
+        return address(config, service)
     return f"http://{host(config, _predictor(service), service)}"
 
 

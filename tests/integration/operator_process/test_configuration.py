@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from integration.operator_process import bodies
 from integration.operator_process.apis import until
 from integration.operator_process.worlds import World
@@ -14,6 +16,7 @@ def ingress(**fields: object) -> dict[str, str]:
     return {"ingress": json.dumps(fields)}
 
 
+@pytest.mark.weakness("C21")
 async def test_a_changed_domain_changes_ingress_and_urls(world: World) -> None:
     await world.api.create(bodies.config_map(NAME, ingress(ingressDomain="one.test")))
     program = await world.operator()

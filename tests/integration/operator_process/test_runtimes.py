@@ -35,6 +35,7 @@ async def serve(world: World, service: Body) -> None:
     await world.ready("InferenceService", "mms")
 
 
+@pytest.mark.weakness("C21")
 @pytest.mark.parametrize("everywhere", [True, False], ids=["all", "one-namespace"])
 @pytest.mark.parametrize("kind", ["ServingRuntime", "ClusterServingRuntime"])
 async def test_a_service_waits_for_the_runtime_that_it_names(

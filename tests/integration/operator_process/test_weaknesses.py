@@ -1,9 +1,9 @@
-"""What models under upstream's controller suffer from (docs/weaknesses.md), and ours do not."""
+"""What upstream's controller does to services and models (docs/weaknesses.md), and ours not."""
 
 import pytest
 
 from integration.operator_process import bodies
-from integration.operator_process.apis import until
+from integration.operator_process.apis import condition, until
 from integration.operator_process.worlds import World
 
 
@@ -36,3 +36,21 @@ async def test_a_model_that_moves_leaves_nothing_behind_and_outlives_its_first_s
     await until(gone)
     assert await world.config("other") == ["one", "third"]
     await world.ready("TrainedModel", "one")
+
+
+@pytest.mark.weakness("C24")
+async def test_an_account_that_is_missing_is_told_and_heals(world: World) -> None:
+    await world.operator()
+    service = bodies.service()
+    service["spec"]["predictor"]["serviceAccountName"] = "later"
+    await world.api.create(service)
+
+    body = await world.until_condition(
+        "InferenceService", "mms", "PredictorReady", "False", "FailedCreate"
+    )
+    assert 'serviceaccount "later" not found' in condition(body, "Ready")["message"]
+
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "later"}}
+    await world.api.create(account)
+    await world.run_pods(host=False)
+    await world.ready("InferenceService", "mms")

@@ -211,6 +211,7 @@ def test_an_own_container_is_served_whole(annotations: dict[str, str]) -> None:
     assert inferenceservices.ignored(service) == []
 
 
+@pytest.mark.weakness("C28")
 @pytest.mark.parametrize(
     ("service", "path"),
     [

@@ -128,6 +128,7 @@ def test_gateway_api_switched_off_is_fine() -> None:
     assert not settings.parse(data("ingress", enableGatewayApi=False)).ingress.enable_gateway_api
 
 
+@pytest.mark.weakness("C26")
 def test_routing_by_path_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"key ingress.*pathTemplate.*leave it empty"):
         settings.parse({"ingress": '{"pathTemplate": "/{{ .Name }}"}'})

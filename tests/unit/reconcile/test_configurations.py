@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from shoal.cluster.ports import Body
 from shoal.reconcile.configurations import Configuration
 from shoal.reconcile.events import Recorder
@@ -43,6 +45,7 @@ async def test_a_valid_one_is_in_force_at_once() -> None:
     assert (held.domain, held.changes) == ("models.test", 1)
 
 
+@pytest.mark.weakness("C14")
 async def test_a_malformed_one_leaves_the_last_good_and_is_told_once() -> None:
     held = Held()
     await held.configuration.offer(config(ingress={"ingressDomain": "models.test"}))

@@ -301,6 +301,7 @@ async def test_a_stopped_service_keeps_its_list_of_models_only(world: World) -> 
     assert world.service() == ("False", "Stopped")
 
 
+@pytest.mark.weakness("C1")
 async def test_children_that_we_did_not_make_are_never_deleted(world: World) -> None:
     await until_loaded(world)
     body = foreign(kinds.SERVICE, "custom-model-mms-debug")

@@ -147,6 +147,7 @@ def test_server_port(ports: list[Body] | None, port: int) -> None:
     assert servers.server_port({"ports": ports}) == port
 
 
+@pytest.mark.weakness("C30")
 def test_labels_annotations_and_pod_are_the_runtimes_below_the_users() -> None:
     runtime = _runtime(
         labels={"tier": "gold"},

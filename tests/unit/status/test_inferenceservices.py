@@ -110,6 +110,7 @@ def test_models_may_be_ready_while_replicas_are_missing(facts: Facts, *, may: bo
     assert inferenceservices.may_serve(_compute(facts)) is may
 
 
+@pytest.mark.weakness("C6")
 def test_ready_service() -> None:
     status = _compute(replace(UP, models=(3, 2)))
     times = {"lastTransitionTime": "2026-11-21T12:00:00Z", "observedGeneration": 7}

@@ -47,6 +47,7 @@ FETCHED = builders.pod("fetched", init_containers=[_box("storage-initializer", O
 FAILED = builders.pod("failed", containers=[_box(state=ENDED)])
 
 
+@pytest.mark.weakness("C7")
 @pytest.mark.parametrize(
     ("pods", "is_ready", "summary", "copies"),
     [
@@ -108,6 +109,7 @@ def test_states(
     assert ("lastFailureInfo" in status) == (copies[1] > 0)
 
 
+@pytest.mark.weakness("C7")
 @pytest.mark.parametrize(
     ("box", "info"),
     [
