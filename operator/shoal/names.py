@@ -6,6 +6,7 @@ Names are upstream's (contract §2.3, §5.2, §10.1, §10.2) unless a comment sa
 from typing import Final
 
 GROUP: Final = "serving.kserve.io"
+OWN_DOMAIN: Final = "kserve.io"  # of every key by which the operator is told something
 FIELD_MANAGER: Final = "shoal"
 INFERENCE_SERVICE_VERSION: Final = "serving.kserve.io/v1beta1"
 INFERENCE_SERVICE_KIND: Final = "InferenceService"
@@ -35,6 +36,7 @@ MODEL_CLASS_LABEL: Final = "modelClass"
 # Ours, on the Deployment alone: what it was made from.
 RUNTIME_ANNOTATION: Final = "internal.serving.kserve.io/serving-runtime"
 PREDICTOR_DIGEST_ANNOTATION: Final = "internal.serving.kserve.io/predictor-digest"
+TEMPLATE_ANNOTATION: Final = "internal.serving.kserve.io/pod-template"
 PROTOCOL_ANNOTATION: Final = "internal.serving.kserve.io/protocol-version"
 
 # Containers, volumes, ports, paths.

@@ -210,6 +210,14 @@ class ServingConfig(Part):
     storage_initializer: StorageInitializerConfig = StorageInitializerConfig()
     inference_service: InferenceServiceConfig = InferenceServiceConfig()
     cluster_domain: str = "cluster.local"
+    own_image: str = DEFAULT_IMAGE
+    """The operator's; agents have it where the configuration names none."""
+
+    def with_own_image(self, image: str) -> "ServingConfig":
+        """Give agents another image of the operator's, where they have one of its."""
+        if self.agent.image != self.own_image:
+            return self
+        return self.model_copy(update={"agent": self.agent.model_copy(update={"image": image})})
 
 
 def parse(data: Mapping[str, str], *, default_image: str = DEFAULT_IMAGE) -> ServingConfig:
@@ -225,6 +233,7 @@ def parse(data: Mapping[str, str], *, default_image: str = DEFAULT_IMAGE) -> Ser
         agent=_part(AgentConfig, data, "agent", image),
         storage_initializer=_part(StorageInitializerConfig, data, "storageInitializer", image),
         inference_service=_part(InferenceServiceConfig, data, "inferenceService", {}),
+        own_image=default_image,
     )
 
 

@@ -1,9 +1,11 @@
 """The predictor's Deployment (contract §2.4, §2.5), composed from containers and what is added."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-from shoal.desired import autoscalers, containers, initcontainers, metadata, sidecars
+from shoal.desired import autoscalers, containers, initcontainers, metadata, records, sidecars
+from shoal.desired.records import Record
 from shoal.desired.wanted import Wanted
 
 _POD_DEFAULTS: Final[Mapping[str, Any]] = {
@@ -25,20 +27,27 @@ _IN_PLACE: Final[Mapping[str, Any]] = {
 def make(wanted: Wanted) -> dict[str, Any]:
     """Make the Deployment.
 
-    The pod template depends on the spec, its runtime, the config and being a host alone:
-    models come and go without a pod being rolled.
+    The pod template depends on the spec, its runtime, the config and being a host, and on what
+    is recorded: neither models nor another release of the operator roll a pod.
 
     Raises:
         StalledError: the containers are unfit, or the autoscaler class is unknown.
     """
-    labels = metadata.component_labels(wanted)
-    annotations = metadata.component_annotations(wanted)
-    template = {"labels": labels} | ({"annotations": annotations} if annotations else {})
+    record = records.keep(wanted.deployment, fresh_record(wanted))
+    pin = wanted.server.pin
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": metadata.make(
-            wanted, wanted.predictor, labels=labels, annotations={**annotations, **_record(wanted)}
+            wanted,
+            wanted.predictor,
+            labels=metadata.component_labels(wanted),
+            annotations={
+                **metadata.component_annotations(wanted),
+                # Here alone: in the pod template these would roll pods for nothing.
+                **(pin.encode() if pin else {}),
+                **record.encode(),
+            },
         ),
         "spec": {
             **_replicas(wanted),
@@ -46,15 +55,38 @@ def make(wanted: Wanted) -> dict[str, Any]:
             "strategy": _strategy(wanted),
             "revisionHistoryLimit": 10,
             "progressDeadlineSeconds": 600,
-            "template": {"metadata": template, "spec": _pod(wanted)},
+            "template": _template(wanted, record),
         },
     }
 
 
-def _record(wanted: Wanted) -> dict[str, str]:
-    """Record the runtime here alone: in the pod template it would roll pods for nothing."""
-    pin = wanted.server.pin
-    return pin.encode() if pin else {}
+def fresh_record(wanted: Wanted) -> Record:
+    """Make the record of a template that is made anew.
+
+    Raises:
+        StalledError: as `make`.
+    """
+    return Record(
+        template=records.digest(_template(wanted, records.NOTHING)),
+        image=wanted.config.own_image,
+        labels=wanted.service.metadata.labels,
+        annotations=metadata.object_annotations(wanted),
+    )
+
+
+def behind(wanted: Wanted, deployment: Mapping[str, Any]) -> list[str]:
+    """List the service's labels and annotations that a Deployment's pods have otherwise."""
+    record = records.decode(deployment)
+    own = (wanted.service.metadata.labels, metadata.object_annotations(wanted))
+    return records.behind(record, *own) if record else []
+
+
+def _template(wanted: Wanted, record: Record) -> dict[str, Any]:
+    labels = metadata.component_labels(wanted, record.labels)
+    annotations = metadata.component_annotations(wanted, record.annotations)
+    meta = {"labels": labels} | ({"annotations": annotations} if annotations else {})
+    config = wanted.config.with_own_image(record.image)
+    return {"metadata": meta, "spec": _pod(replace(wanted, config=config))}
 
 
 def _pod(wanted: Wanted) -> dict[str, Any]:

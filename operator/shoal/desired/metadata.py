@@ -31,11 +31,14 @@ def object_labels(wanted: Wanted) -> dict[str, str]:
     return {**wanted.service.metadata.labels, names.INFERENCE_SERVICE_LABEL: wanted.name}
 
 
-def component_labels(wanted: Wanted) -> dict[str, str]:
-    """Make the labels of the predictor's objects and pods; later ones win."""
+def component_labels(wanted: Wanted, own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Make the labels of the predictor's objects and pods; later ones win.
+
+    `own` are the InferenceService's labels where they are not those that it has now.
+    """
     return {
         **wanted.server.labels,
-        **wanted.service.metadata.labels,
+        **(wanted.service.metadata.labels if own is None else own),
         **wanted.service.spec.predictor.labels,
         names.INFERENCE_SERVICE_LABEL: wanted.name,
         names.COMPONENT_LABEL: _PREDICTOR,
@@ -53,11 +56,11 @@ def object_annotations(wanted: Wanted) -> dict[str, str]:
     return _allowed(wanted, wanted.service.metadata.annotations)
 
 
-def component_annotations(wanted: Wanted) -> dict[str, str]:
-    """Make the annotations of the predictor's objects and pods; later ones win."""
+def component_annotations(wanted: Wanted, own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Make the annotations of the predictor's objects and pods; `own` and order are as above."""
     return {
         **_allowed(wanted, wanted.server.annotations),
-        **object_annotations(wanted),
+        **(object_annotations(wanted) if own is None else own),
         **_agent(wanted),
         **_allowed(wanted, wanted.service.spec.predictor.annotations),
     }

@@ -21,7 +21,7 @@ from shoal.desired import admission, children, hosts, urls
 from shoal.desired.wanted import Wanted
 from shoal.errors import ReconcileError, StalledError
 from shoal.reasons import Reason
-from shoal.reconcile import livelists, observations
+from shoal.reconcile import livelists, observations, rollouts
 from shoal.reconcile.observations import Observed
 from shoal.runtimes import pins, servers
 from shoal.runtimes.servers import Server
@@ -51,6 +51,7 @@ class Plan:
     addresses: Addresses = Addresses()
     children: tuple[Body, ...] = ()
     entry_taken: bool = False
+    outdated: ReconcileError | None = None
     fault: ReconcileError | None = None
     broken_models: Mapping[str, StalledError] = field(default_factory=dict)
 
@@ -239,22 +240,25 @@ def _complete(
     is_host = hosts.is_host(
         service, server, named_by_model=bool(plan.models), already=plan.is_host
     )
-    made = children.make(
-        Wanted(
-            service=service,
-            config=config,
-            server=server,
-            models=tuple(model.entry for model in plan.models if model.metadata.name in admitted),
-            live_shards=plan.live_shards,
-            is_host=is_host,
-            secrets=_secrets(seen),
-            ca_bundle=_ca_bundle(seen),
-            may_grant_secrets=may_grant_secrets,
-            entry_service=not plan.entry_taken,
-            make_room=observations.needs_room(seen.pods),
-        )
+    wanted = Wanted(
+        service=service,
+        config=config,
+        server=server,
+        models=tuple(model.entry for model in plan.models if model.metadata.name in admitted),
+        live_shards=plan.live_shards,
+        is_host=is_host,
+        secrets=_secrets(seen),
+        ca_bundle=_ca_bundle(seen),
+        may_grant_secrets=may_grant_secrets,
+        entry_service=not plan.entry_taken,
+        deployment=_deployment_of(service, seen),
+        make_room=observations.needs_room(seen.pods),
     )
-    return replace(plan, is_host=is_host, admitted=admitted, limit=limit, children=tuple(made))
+    made = tuple(children.make(wanted))
+    outdated = rollouts.outdated(wanted, made)
+    return replace(
+        plan, is_host=is_host, admitted=admitted, limit=limit, children=made, outdated=outdated
+    )
 
 
 def _was_host(seen: Observed) -> bool:
@@ -269,10 +273,13 @@ def _deployment(seen: Observed) -> Body | None:
 
 def _server(service: InferenceService, seen: Observed) -> Server:
     predictor = (seen.service or {})["spec"]["predictor"]
-    deployment = seen.child(
-        kinds.DEPLOYMENT, names.predictor(service.metadata.name, service.predictor.name)
-    )
+    deployment = _deployment_of(service, seen)
     return servers.resolve(service, pins.digest(predictor), _runtimes(seen), deployment)
+
+
+def _deployment_of(service: InferenceService, seen: Observed) -> Body | None:
+    name = names.predictor(service.metadata.name, service.predictor.name)
+    return seen.child(kinds.DEPLOYMENT, name)
 
 
 def _runtimes(seen: Observed) -> list[Runtime]:

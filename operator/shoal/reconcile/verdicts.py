@@ -79,6 +79,7 @@ def _facts(seen: Observed, plan: Plan, fault: ReconcileError | None) -> services
         ignored=inferenceservices.ignored(service),
         entry_taken=plan.entry_taken,
         runtime=_runtime(plan),
+        outdated=plan.outdated,
         url=plan.addresses.url,
         address=plan.addresses.address,
         predictor_url=plan.addresses.component_url,

@@ -46,6 +46,7 @@ class Facts:
     loaded); None where it takes none. `ignored` are paths of accepted fields that have no
     effect. `entry_taken` tells that somebody else has the Service named as the InferenceService.
     `runtime` is None where the predictor brings its own containers, or no runtime was found.
+    `outdated` is why the pods are not as they would be made now, None where they are.
     `error` is why the spec could not be acted on. URLs are empty where unknown.
     """
 
@@ -58,6 +59,7 @@ class Facts:
     ignored: Sequence[str] = ()
     entry_taken: bool = False
     runtime: RuntimeUse | None = None
+    outdated: ReconcileError | None = None
     url: str = ""
     address: str = ""
     predictor_url: str = ""
@@ -118,6 +120,7 @@ def _running(facts: Facts) -> list[Condition]:
         _honoured(facts.ignored),
         *_entry(facts),
         *_runtime(facts.runtime),
+        *_current(facts.outdated),
     ]
 
 
@@ -141,6 +144,14 @@ def _runtime(use: RuntimeUse | None) -> list[Condition]:
     if use.concern is None:
         return [Condition(kind, TRUE, severity=INFO)]
     return [Condition(kind, FALSE, use.concern.reason, use.concern.message, INFO)]
+
+
+def _current(outdated: ReconcileError | None) -> list[Condition]:
+    """Say what the pods do not have yet; silent where they have it all."""
+    if outdated is None:
+        return []
+    kind = reasons.Condition.PODS_CURRENT
+    return [Condition(kind, FALSE, outdated.reason, outdated.message, INFO)]
 
 
 def _honoured(ignored: Sequence[str]) -> Condition:

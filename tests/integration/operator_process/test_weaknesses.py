@@ -54,3 +54,34 @@ async def test_an_account_that_is_missing_is_told_and_heals(world: World) -> Non
     await world.api.create(account)
     await world.run_pods(host=False)
     await world.ready("InferenceService", "mms")
+
+
+@pytest.mark.weakness("C22")
+async def test_labels_and_annotations_on_a_service_restart_no_pod(world: World) -> None:
+    await world.operator()
+    await world.serve("one")
+    before = await world.api.get("Deployment", "mms-predictor")
+
+    meta = {"labels": {"team": "a"}, "annotations": {"at": "noon"}}
+    await world.api.patch("InferenceService", "mms", {"metadata": meta})
+
+    body = await world.until_condition(
+        "InferenceService", "mms", "PodsCurrent", "False", "Outdated"
+    )
+    assert "before at, team of the" in condition(body, "PodsCurrent")["message"]
+    assert condition(body, "Ready")["status"] == "True"
+    for kind in ("Deployment", "Service", "HorizontalPodAutoscaler"):
+        found = await world.api.get(kind, "mms-predictor")
+        assert found["metadata"]["labels"]["team"] == "a"
+    after = await world.api.get("Deployment", "mms-predictor")
+    assert after["metadata"]["generation"] == before["metadata"]["generation"]
+
+    labels = {"spec": {"predictor": {"labels": {"tier": "gold"}}}}
+    await world.api.patch("InferenceService", "mms", labels)
+
+    async def made_anew() -> bool:
+        now = await world.api.get("Deployment", "mms-predictor")
+        meta = now["spec"]["template"]["metadata"]
+        return meta["labels"].items() >= {"team": "a", "tier": "gold"}.items()
+
+    await until(made_anew)

@@ -1,0 +1,78 @@
+"""What a pod template was made with, as its Deployment records it (docs/operations.md).
+
+Some of what a template has must not restart pods by its change alone: the image of the operator
+that made it, and the labels and annotations of the InferenceService. They stay as recorded until
+the template is made anew for another reason. Called by `deployments` and `reconcile`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final
+
+from shoal import names
+
+Body = Mapping[str, Any]
+_DIGEST_LENGTH: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """`template` is the digest of the template without the others of these in it.
+
+    `image` is the operator's own, which its agents have where the config names none.
+    """
+
+    template: str = ""
+    image: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def encode(self) -> dict[str, str]:
+        """Write the annotation of the Deployment."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return {names.TEMPLATE_ANNOTATION: text}
+
+
+NOTHING: Final = Record()
+_FIELDS: Final = frozenset(one.name for one in fields(Record))  # those of a later release go
+
+
+def decode(deployment: Body | None) -> Record | None:
+    """Read what a Deployment records; None where there is nothing that can be read."""
+    annotations = ((deployment or {}).get("metadata") or {}).get("annotations") or {}
+    try:
+        given = json.loads(annotations[names.TEMPLATE_ANNOTATION])
+        return Record(**{key: given[key] for key in given.keys() & _FIELDS})
+    except (AttributeError, KeyError, ValueError):
+        return None
+
+
+def keep(deployment: Body | None, fresh: Record) -> Record:
+    """Choose what the template is made with: as it was, where nothing else of it changed."""
+    held = decode(deployment)
+    return held if held and held.template == fresh.template else fresh
+
+
+def digest(template: Body) -> str:
+    """Identify a template."""
+    text = json.dumps(template, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+
+
+def behind(record: Record, labels: Mapping[str, str], annotations: Mapping[str, str]) -> list[str]:
+    """List the keys that the pods do not have as the service has them."""
+    pairs = ((record.labels, labels), (record.annotations, annotations))
+    keys = {
+        key
+        for held, wanted in pairs
+        for key in held.keys() | wanted.keys()
+        if held.get(key) != wanted.get(key) and not _is_for_us(key)
+    }
+    return sorted(keys)
+
+
+def _is_for_us(key: str) -> bool:
+    """Tell the keys by which the operator is told something: they say nothing to pods."""
+    return key.partition("/")[0].endswith(names.OWN_DOMAIN)
