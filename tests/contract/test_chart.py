@@ -198,6 +198,11 @@ def test_secrets_can_be_passed_on_but_never_listed(render: Render) -> None:
     assert granted(objects, "shoal-grants-secrets") == {("secrets", "get")}
 
 
+def test_what_keda_needs_is_granted_beside_the_others(render: Render) -> None:
+    verbs = ("get", "list", "watch", "create", "patch", "delete")
+    assert granted(render(), "shoal-keda") == {("scaledobjects", verb) for verb in verbs}
+
+
 def test_no_right_is_a_wildcard(render: Render) -> None:
     for body in render():
         for rule in body.get("rules", []):

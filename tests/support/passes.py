@@ -28,6 +28,7 @@ class World:
     cluster: FakeCluster
     agents: FakeAgents
     seconds: float = 0
+    optional: tuple[Kind, ...] = ()  # kinds that not every cluster knows, and this one does
     process: OperatorSettings = field(default_factory=builders.process)
 
     async def run(self) -> float | None:
@@ -37,7 +38,9 @@ class World:
 
     async def stored(self) -> Store:
         store = self.store = Store()
-        for kind in kinds.WATCHED:
+        for kind in self.optional:
+            store.watch_too(kind)
+        for kind in store.watched:
             for body in await self.cluster.list(kind):
                 store.put(kind, body)
         return store

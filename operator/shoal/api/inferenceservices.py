@@ -14,7 +14,8 @@ from shoal.api.meta import Metadata
 from shoal.api.predictors import ModelSpec, Predictor, PredictorExtensionSpec
 from shoal.api.trainedmodels import SCHEMES
 
-AUTOSCALER_CLASSES: Final = ("hpa", "external", "keda", "none")
+KEDA: Final = "keda"
+AUTOSCALER_CLASSES: Final = ("hpa", "external", KEDA, "none")
 _FIRST: Final = "spec.predictor.containers[0]"
 _ONE_MODEL: Final = "huggingface"  # never a host of many (contract §5.1)
 
@@ -172,10 +173,11 @@ def ignored(service: InferenceService) -> list[str]:
     if predictor.scale_metric in ("concurrency", "rps"):
         paths.append("spec.predictor.scaleMetric")
     metrics = (predictor.auto_scaling or {}).get("metrics") or []
+    is_keda = service.annotation(names.AUTOSCALER_CLASS_ANNOTATION) == KEDA
     paths += [
         f"spec.predictor.autoScaling.metrics[{index}]"
         for index, metric in enumerate(metrics)
-        if not metric.get("resource")
+        if not metric.get("resource") and not (is_keda and metric.get("external"))
     ]
     return paths
 
@@ -266,10 +268,5 @@ def _unsupported_mode(service: InferenceService) -> list[str]:
         found.append(
             f"metadata.annotations[{names.DEPLOYMENT_MODE_ANNOTATION}]: {mode} is not served, "
             "remove it or write Standard"
-        )
-    if service.annotation(names.AUTOSCALER_CLASS_ANNOTATION) == "keda":
-        found.append(
-            f"metadata.annotations[{names.AUTOSCALER_CLASS_ANNOTATION}]: keda is not driven by "
-            "this version, write hpa, external or none"
         )
     return found

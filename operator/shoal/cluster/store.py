@@ -30,7 +30,13 @@ class Store:
         self._shelves: dict[str, dict[Key, Body]] = defaultdict(dict)
         self._by_service: dict[tuple[str, Key], set[str]] = defaultdict(set)
         self._removals: dict[str, set[Key]] = defaultdict(set)
+        self.watched: tuple[Kind, ...] = kinds.WATCHED
+        """The kinds that are kept up to date here."""
         self._gone: dict[str, None] = {}  # uids, which never come back, in the order of removal
+
+    def watch_too(self, kind: Kind) -> None:
+        """Keep one of the kinds that not every cluster knows."""
+        self.watched = (*self.watched, kind)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
         """Return one object, if there is one."""

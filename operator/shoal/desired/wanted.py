@@ -20,6 +20,7 @@ class Wanted:
     `ca_bundle` is the ConfigMap with an authority for S3 that it names;
     `entry_service` is False where somebody else has a Service of the InferenceService's name;
     `may_grant_secrets` tells whether the operator holds the right to pass on;
+    `has_keda` tells whether the cluster knows KEDA's ScaledObject;
     `deployment` is the predictor's as it is now;
     `make_room` tells that no node has room for the first pod with an agent beside one without.
     """
@@ -33,6 +34,7 @@ class Wanted:
     secrets: tuple[str, ...] = ()
     ca_bundle: str = ""
     entry_service: bool = True
+    has_keda: bool = False
     deployment: Mapping[str, Any] | None = None
     make_room: bool = False
     may_grant_secrets: bool = True

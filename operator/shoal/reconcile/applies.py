@@ -19,7 +19,7 @@ _WRITES_AT_ONCE: Final = 30
 
 
 async def children(cluster: Cluster, store: Store, seen: Observed, plan: Plan) -> None:
-    """Apply the planned children in their order, then delete the leftovers.
+    """Apply the planned children in their order, then delete the leftovers; old scalers first.
 
     Raises:
         StalledError: an object of that name is somebody else's, or the API server says that
@@ -29,10 +29,16 @@ async def children(cluster: Cluster, store: Store, seen: Observed, plan: Plan) -
     service = seen.service
     if service is None or plan.fault is not None:
         return
+    leftovers = plans.leftovers(seen, plan)
+    # Two that scale one Deployment fight; KEDA refuses to be the second.
+    scalers = [body for body in leftovers if kinds.of(body) in kinds.SCALERS]
+    for body in scalers:
+        await _delete(cluster, body)
     for body in plan.children:
         await _apply(cluster, store, seen, body)
-    for body in plans.leftovers(seen, plan):
-        await _delete(cluster, body)
+    for body in leftovers:
+        if body not in scalers:
+            await _delete(cluster, body)
 
 
 async def ownerships(cluster: Cluster, store: Store, seen: Observed, at_most: int | None) -> bool:

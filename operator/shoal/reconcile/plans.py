@@ -52,6 +52,7 @@ class Plan:
     children: tuple[Body, ...] = ()
     entry_taken: bool = False
     outdated: ReconcileError | None = None
+    lacks_keda: bool = False
     fault: ReconcileError | None = None
     broken_models: Mapping[str, StalledError] = field(default_factory=dict)
 
@@ -251,13 +252,19 @@ def _complete(
         ca_bundle=_ca_bundle(seen),
         may_grant_secrets=may_grant_secrets,
         entry_service=not plan.entry_taken,
+        has_keda=seen.has_keda,
         deployment=_deployment_of(service, seen),
         make_room=observations.needs_room(seen.pods),
     )
     made = tuple(children.make(wanted))
-    outdated = rollouts.outdated(wanted, made)
     return replace(
-        plan, is_host=is_host, admitted=admitted, limit=limit, children=made, outdated=outdated
+        plan,
+        is_host=is_host,
+        admitted=admitted,
+        limit=limit,
+        children=made,
+        outdated=rollouts.outdated(wanted, made),
+        lacks_keda=children.lacks_keda(wanted),
     )
 
 

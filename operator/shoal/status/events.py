@@ -60,6 +60,7 @@ def of_inference_service(
         *_warnings(reasons.Condition.FIELDS_HONOURED, old, new, only=None),
         *_warnings(reasons.Condition.ENTRY_SERVICE_READY, old, new, only=None),
         *_warnings(reasons.Condition.RUNTIME_AVAILABLE, old, new, only=None),
+        *_warnings(reasons.Condition.AUTOSCALER_READY, old, new, only=None),
     ]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from shoal import reasons
+from shoal import names, reasons
 from shoal.api.inferenceservices import InferenceService
 from shoal.errors import ReconcileError
 from shoal.reasons import Reason
@@ -47,7 +47,9 @@ class Facts:
     effect. `entry_taken` tells that somebody else has the Service named as the InferenceService.
     `runtime` is None where the predictor brings its own containers, or no runtime was found.
     `outdated` is why the pods are not as they would be made now, None where they are.
-    `error` is why the spec could not be acted on. URLs are empty where unknown.
+    `lacks_keda` tells that KEDA is to scale the predictor and is not there; `scaled_object` is
+    what it is told, None where there is none. `error` is why the spec could not be acted on.
+    URLs are empty where unknown.
     """
 
     deployment: Json | None = None
@@ -60,6 +62,8 @@ class Facts:
     entry_taken: bool = False
     runtime: RuntimeUse | None = None
     outdated: ReconcileError | None = None
+    lacks_keda: bool = False
+    scaled_object: Json | None = None
     url: str = ""
     address: str = ""
     predictor_url: str = ""
@@ -120,6 +124,7 @@ def _running(facts: Facts) -> list[Condition]:
         _honoured(facts.ignored),
         *_entry(facts),
         *_runtime(facts.runtime),
+        *_scaled(facts),
         *_current(facts.outdated),
     ]
 
@@ -144,6 +149,23 @@ def _runtime(use: RuntimeUse | None) -> list[Condition]:
     if use.concern is None:
         return [Condition(kind, TRUE, severity=INFO)]
     return [Condition(kind, FALSE, use.concern.reason, use.concern.message, INFO)]
+
+
+def _scaled(facts: Facts) -> list[Condition]:
+    """Say what keeps KEDA from scaling; silent where it scales, or nobody asked it to."""
+    kind = reasons.Condition.AUTOSCALER_READY
+    if facts.lacks_keda:
+        message = (
+            "KEDA is to scale the predictor, but the cluster does not know its kind ScaledObject"
+            " (keda.sh/v1alpha1), so nobody does; install KEDA, or choose another class in the"
+            f" annotation {names.AUTOSCALER_CLASS_ANNOTATION}."
+        )
+        return [Condition(kind, FALSE, Reason.KEDA_NOT_INSTALLED, message, INFO)]
+    said = conditions.find((facts.scaled_object or {}).get("status") or {}, kind.READY)
+    if facts.scaled_object is None or said["status"] != FALSE:
+        return []
+    message = f"KEDA says: {said.get('message') or said.get('reason') or 'it is not ready'}"
+    return [Condition(kind, FALSE, Reason.AUTOSCALER_NOT_READY, message, INFO)]
 
 
 def _current(outdated: ReconcileError | None) -> list[Condition]:

@@ -272,11 +272,6 @@ def test_an_own_container_is_served_whole(annotations: dict[str, str]) -> None:
         pytest.param(
             parse(annotations={MODE: "Serverless"}), f"metadata.annotations[{MODE}]", id="knative"
         ),
-        pytest.param(
-            parse(annotations={AUTOSCALER: "keda"}),
-            f"metadata.annotations[{AUTOSCALER}]",
-            id="keda",
-        ),
     ],
 )
 def test_what_is_not_served_is_named_with_what_to_do(service: InferenceService, path: str) -> None:
@@ -313,3 +308,10 @@ def test_what_is_not_served_is_named_with_what_to_do(service: InferenceService, 
 )
 def test_what_has_no_effect_is_listed(predictor: dict[str, Any], paths: list[str]) -> None:
     assert inferenceservices.ignored(parse(predictor)) == paths
+
+
+def test_external_metrics_have_an_effect_with_keda() -> None:
+    metrics = [{"external": {"metric": {}}}, {"podmetric": {"metric": {}}}]
+    service = parse(own(autoScaling={"metrics": metrics}), annotations={AUTOSCALER: "keda"})
+    assert inferenceservices.unsupported(service) == []
+    assert inferenceservices.ignored(service) == ["spec.predictor.autoScaling.metrics[1]"]
