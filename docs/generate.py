@@ -39,6 +39,8 @@ MEANINGS = {
     "Deployment rolls, such as `1` or `25%`.",
     "deploymentRolloutStrategy.defaultRollout.maxUnavailable": "Pods below the wanted number "
     "while a Deployment rolls.",
+    "maxConcurrentRollouts": "Services whose pods are made anew at a time because a runtime, this "
+    "configuration or the operator changed ([operations](../operations.md#when-pods-restart)).",
     "image": "Image of the container. Unset, the operator's own.",
     "cpuRequest": "CPU that the container requests.",
     "cpuLimit": "CPU limit of the container.",

@@ -19,6 +19,7 @@ TRAINED_MODEL_PARENT_LABEL: Final = "inferenceservice"
 VISIBILITY_LABEL: Final = "networking.kserve.io/visibility"
 AUTOSCALER_CLASS_ANNOTATION: Final = "serving.kserve.io/autoscalerClass"
 DEPLOYMENT_MODE_ANNOTATION: Final = "serving.kserve.io/deploymentMode"
+DISABLE_UPDATE_ANNOTATION: Final = "serving.kserve.io/disable-auto-update"
 STOP_ANNOTATION: Final = "serving.kserve.io/stop"
 CA_BUNDLE_ANNOTATION: Final = "serving.kserve.io/s3-cabundle-configmap"
 STORAGE_SECRET_ANNOTATION: Final = "serving.kserve.io/storageSecretName"  # noqa: S105 - a key

@@ -37,6 +37,7 @@ class Reason(StrEnum):
     RUNTIME_NOT_RECOGNIZED = "RuntimeNotRecognized"
     RUNTIME_DISABLED = "RuntimeDisabled"
     NO_SUPPORTING_RUNTIME = "NoSupportingRuntime"
+    ROLLOUT_PENDING = "RolloutPending"
     KEDA_NOT_INSTALLED = "KedaNotInstalled"
     AUTOSCALER_NOT_READY = "AutoscalerNotReady"
     OUTDATED = "Outdated"

@@ -11,7 +11,6 @@ NUMBERS = {f"M{number}" for number in range(1, 25)} | {f"C{number}" for number i
 LATER = {
     *("M19", "M20", "M23"),
     *("C2", "C3", "C12", "C17", "C19", "C23", "C25", "C36"),
-    "C35",
 }
 PAGE = CHECKOUT / "docs" / "weaknesses.md"
 

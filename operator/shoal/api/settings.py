@@ -114,6 +114,8 @@ class DeployConfig(Part):
 
     default_deployment_mode: Annotated[str, AfterValidator(_mode)] = STANDARD
     deployment_rollout_strategy: _RolloutStrategy = _RolloutStrategy()
+    max_concurrent_rollouts: Positive = 10
+    """Services whose pods are made anew at a time for what their users did not change."""
 
     @property
     def max_surge(self) -> str | None:

@@ -33,7 +33,7 @@ def make(wanted: Wanted) -> dict[str, Any]:
     Raises:
         StalledError: the containers are unfit, or the autoscaler class is unknown.
     """
-    record = records.keep(wanted.deployment, fresh_record(wanted))
+    record = make_record(wanted)
     pin = wanted.server.pin
     return {
         "apiVersion": "apps/v1",
@@ -60,18 +60,22 @@ def make(wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def fresh_record(wanted: Wanted) -> Record:
-    """Make the record of a template that is made anew.
+def make_record(wanted: Wanted) -> Record:
+    """Make the record of the template that is to be, over that of the one that is.
 
     Raises:
         StalledError: as `make`.
     """
-    return Record(
+    fresh = Record(
         template=records.digest(_template(wanted, records.NOTHING)),
+        predictor=wanted.predictor_digest,
+        source=wanted.source_digest,
+        host=wanted.is_host,
         image=wanted.config.own_image,
         labels=wanted.service.metadata.labels,
         annotations=metadata.object_annotations(wanted),
     )
+    return records.keep(wanted.deployment, fresh)
 
 
 def behind(wanted: Wanted, deployment: Mapping[str, Any]) -> list[str]:

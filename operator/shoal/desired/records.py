@@ -2,29 +2,39 @@
 
 Some of what a template has must not restart pods by its change alone: the image of the operator
 that made it, and the labels and annotations of the InferenceService. They stay as recorded until
-the template is made anew for another reason. Called by `deployments` and `reconcile`.
+the template is made anew for another reason. And the record tells whether the user changed what
+pods are made of, or a runtime, the configuration or another release of the operator did: that is
+an automatic update, which may have to wait. Called by `deployments`, `reconcile` and the store.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
 from shoal import names
 
 Body = Mapping[str, Any]
 _DIGEST_LENGTH: Final = 16
+_DONE: Final = "NewReplicaSetAvailable"  # a Deployment's own word
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """`template` is the digest of the template without the others of these in it.
 
-    `image` is the operator's own, which its agents have where the config names none.
+    `predictor` is the digest of what pods are made of in the spec, `source` that of the runtime
+    and the config, `host` whether there is an agent; `automatic` tells that the last change of
+    the template was none of the user's. `image` is the operator's own, which its agents have
+    where the config names none.
     """
 
     template: str = ""
+    predictor: str = ""
+    source: str = ""
+    host: bool = False
+    automatic: bool = False
     image: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -52,7 +62,34 @@ def decode(deployment: Body | None) -> Record | None:
 def keep(deployment: Body | None, fresh: Record) -> Record:
     """Choose what the template is made with: as it was, where nothing else of it changed."""
     held = decode(deployment)
-    return held if held and held.template == fresh.template else fresh
+    if held is None:
+        return fresh
+    if held.template == fresh.template:
+        return replace(held, predictor=fresh.predictor, source=fresh.source)
+    is_under_way = held.automatic or is_whole(deployment)
+    return replace(fresh, automatic=is_under_way and _is_automatic(held, fresh))
+
+
+def _is_automatic(held: Record, fresh: Record) -> bool:
+    """Tell whether the user has no part in a template that is another one."""
+    same = held.predictor == fresh.predictor and held.host == fresh.host
+    meta = (held.labels, held.annotations) == (fresh.labels, fresh.annotations)
+    return same and (meta or held.source != fresh.source)
+
+
+def is_whole(deployment: Body | None) -> bool:
+    """Tell whether a Deployment's last rollout came to its end; pods may have died since."""
+    body = deployment or {}
+    status = body.get("status") or {}
+    rows = {row["type"]: row for row in status.get("conditions") or ()}
+    is_seen = status.get("observedGeneration", 0) >= body.get("metadata", {}).get("generation", 0)
+    return bool(is_seen and rows.get("Progressing", {}).get("reason") == _DONE)
+
+
+def is_rolling(deployment: Body | None) -> bool:
+    """Tell whether an automatic update is under way, or stuck."""
+    record = decode(deployment)
+    return record is not None and record.automatic and not is_whole(deployment)
 
 
 def digest(template: Body) -> str:

@@ -53,6 +53,7 @@ class Plan:
     entry_taken: bool = False
     outdated: ReconcileError | None = None
     lacks_keda: bool = False
+    begins_rollout: bool = False
     fault: ReconcileError | None = None
     broken_models: Mapping[str, StalledError] = field(default_factory=dict)
 
@@ -69,7 +70,12 @@ class Plan:
 
 
 def make(
-    seen: Observed, config: ServingConfig, *, entry_service: bool, may_grant_secrets: bool = True
+    seen: Observed,
+    config: ServingConfig,
+    *,
+    entry_service: bool,
+    may_grant_secrets: bool = True,
+    may_roll: bool = True,
 ) -> Plan:
     """Make the plan of one service.
 
@@ -78,6 +84,7 @@ def make(
         config: the `inferenceservice-config` in force.
         entry_service: whether the Service named as the InferenceService may be ours.
         may_grant_secrets: whether the operator holds the right that agents read Secrets by.
+        may_roll: whether pods may be made anew for what the user did not change.
     """
     models, broken = _models(seen)
     live = livelists.read(seen)
@@ -94,7 +101,12 @@ def make(
     try:
         plan = replace(plan, service=inferenceservices.parse(seen.service))
         plan = replace(plan, addresses=_addresses(plan.parsed, seen, config))
-        return _complete(plan, seen, config, may_grant_secrets=may_grant_secrets)
+        wanted = _wanted(plan, seen, config)
+        held = rollouts.held_back(wanted, may_roll=may_roll)
+        if held:
+            wanted = replace(wanted, server=servers.held(wanted.server, wanted.deployment or {}))
+        wanted = replace(wanted, may_grant_secrets=may_grant_secrets)
+        return _complete(plan, wanted, held)
     except StalledError as error:
         return replace(plan, fault=error)
 
@@ -226,45 +238,51 @@ def _addresses(service: InferenceService, seen: Observed, config: ServingConfig)
     )
 
 
-def _complete(
-    plan: Plan, seen: Observed, config: ServingConfig, *, may_grant_secrets: bool
-) -> Plan:
+def _wanted(plan: Plan, seen: Observed, config: ServingConfig) -> Wanted:
+    """Collect what the children are made of, but for the models that are admitted."""
     service = plan.parsed
     if unsupported := inferenceservices.unsupported(service):
         raise StalledError(Reason.NOT_SUPPORTED, "; ".join(unsupported))
-    server = _server(service, seen)
-    plan = replace(
-        plan, server=server, addresses=replace(plan.addresses, protocol=server.protocol)
-    )
-    limit = admission.limit(server, config)
-    admitted = admission.admit(plan.models, limit, plan.admitted)
-    is_host = hosts.is_host(
-        service, server, named_by_model=bool(plan.models), already=plan.is_host
-    )
-    wanted = Wanted(
+    digest = pins.digest((seen.service or {})["spec"]["predictor"])
+    deployment = _deployment_of(service, seen)
+    server = servers.resolve(service, digest, _runtimes(seen), deployment)
+    return Wanted(
         service=service,
         config=config,
         server=server,
-        models=tuple(model.entry for model in plan.models if model.metadata.name in admitted),
         live_shards=plan.live_shards,
-        is_host=is_host,
+        is_host=hosts.is_host(
+            service, server, named_by_model=bool(plan.models), already=plan.is_host
+        ),
         secrets=_secrets(seen),
         ca_bundle=_ca_bundle(seen),
-        may_grant_secrets=may_grant_secrets,
         entry_service=not plan.entry_taken,
         has_keda=seen.has_keda,
-        deployment=_deployment_of(service, seen),
+        predictor_digest=digest,
+        source_digest=rollouts.source(server.pin, seen.runtimes, config),
+        deployment=deployment,
         make_room=observations.needs_room(seen.pods),
     )
+
+
+def _complete(plan: Plan, wanted: Wanted, held: ReconcileError | None) -> Plan:
+    server = wanted.server
+    limit = admission.limit(server, wanted.config)
+    admitted = admission.admit(plan.models, limit, plan.admitted)
+    models = tuple(model.entry for model in plan.models if model.metadata.name in admitted)
+    wanted = replace(wanted, models=models)
     made = tuple(children.make(wanted))
     return replace(
         plan,
-        is_host=is_host,
+        server=server,
+        addresses=replace(plan.addresses, protocol=server.protocol),
+        is_host=wanted.is_host,
         admitted=admitted,
         limit=limit,
         children=made,
-        outdated=rollouts.outdated(wanted, made),
+        outdated=held or rollouts.outdated(wanted, made),
         lacks_keda=children.lacks_keda(wanted),
+        begins_rollout=any(rollouts.begins_with(wanted.deployment, body) for body in made),
     )
 
 
@@ -276,12 +294,6 @@ def _was_host(seen: Observed) -> bool:
 
 def _deployment(seen: Observed) -> Body | None:
     return next((body for body in seen.children if body["kind"] == kinds.DEPLOYMENT.kind), None)
-
-
-def _server(service: InferenceService, seen: Observed) -> Server:
-    predictor = (seen.service or {})["spec"]["predictor"]
-    deployment = _deployment_of(service, seen)
-    return servers.resolve(service, pins.digest(predictor), _runtimes(seen), deployment)
 
 
 def _deployment_of(service: InferenceService, seen: Observed) -> Body | None:

@@ -4,7 +4,7 @@ Nothing that every pod gets is filled in yet; that is `desired`'s.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from shoal import names
@@ -120,7 +120,7 @@ def resolve(
     pin = held if held and held.digest == digest else None
     choice = selections.choose(ask, runtimes, pin)
     if choice.runtime is None:
-        return _kept(ask, deployment or {}, choice.concern)
+        return _kept(ask.path, deployment or {}, choice.concern)
     return _made(service, ask, choice.runtime, digest, choice.concern)
 
 
@@ -150,7 +150,14 @@ def _own_protocol(users: Sequence[Container]) -> str:
     return V1 if values[-1:] == [V1] else V2
 
 
-def _kept(ask: Ask, deployment: Body, concern: ReconcileError | None) -> Server:
+def held(server: Server, deployment: Body) -> Server:
+    """Read the server back from the Deployment: its pods are not to be made anew for now."""
+    kept = _kept(server.path, deployment, server.concern)
+    protocol = kept.protocol if kept.pin else server.protocol
+    return replace(kept, protocol=protocol, takes_models=server.takes_models)
+
+
+def _kept(path: str, deployment: Body, concern: ReconcileError | None) -> Server:
     """Read the server back from the Deployment: its runtime is gone, its pods go on."""
     meta, pod = deployment["metadata"], deployment["spec"]["template"]["spec"]
     annotations = {
@@ -161,7 +168,7 @@ def _kept(ask: Ask, deployment: Body, concern: ReconcileError | None) -> Server:
     pin = pins.decode(deployment)
     return Server(
         containers=tuple(box for box in pod["containers"] if box["name"] != names.AGENT_CONTAINER),
-        path=ask.path,
+        path=path,
         labels=meta.get("labels") or {},
         annotations={key: annotations[key] for key in annotations.keys() - pins.KEYS},
         protocol=pin.protocol if pin else V2,
