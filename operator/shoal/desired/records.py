@@ -78,18 +78,27 @@ def _is_automatic(held: Record, fresh: Record) -> bool:
 
 
 def is_whole(deployment: Body | None) -> bool:
-    """Tell whether a Deployment's last rollout came to its end; pods may have died since."""
-    body = deployment or {}
-    status = body.get("status") or {}
-    rows = {row["type"]: row for row in status.get("conditions") or ()}
-    is_seen = status.get("observedGeneration", 0) >= body.get("metadata", {}).get("generation", 0)
-    return bool(is_seen and rows.get("Progressing", {}).get("reason") == _DONE)
+    """Tell whether the last rollout that is known of came to its end; pods may have died since.
+
+    A Deployment has a new generation by an annotation alone, so that is not looked at.
+    """
+    rows = {row["type"]: row for row in _status(deployment).get("conditions") or ()}
+    return bool(rows.get("Progressing", {}).get("reason") == _DONE)
 
 
 def is_rolling(deployment: Body | None) -> bool:
     """Tell whether an automatic update is under way, or stuck."""
     record = decode(deployment)
-    return record is not None and record.automatic and not is_whole(deployment)
+    if record is None or not record.automatic:
+        return False
+    generation = (deployment or {})["metadata"].get("generation", 0)
+    is_seen = _status(deployment).get("observedGeneration", 0) >= generation
+    return not (is_seen and is_whole(deployment))
+
+
+def _status(deployment: Body | None) -> Body:
+    status: Body = (deployment or {}).get("status") or {}
+    return status
 
 
 def digest(template: Body) -> str:

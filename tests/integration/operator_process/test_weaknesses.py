@@ -74,7 +74,7 @@ async def test_labels_and_annotations_on_a_service_restart_no_pod(world: World) 
         found = await world.api.get(kind, "mms-predictor")
         assert found["metadata"]["labels"]["team"] == "a"
     after = await world.api.get("Deployment", "mms-predictor")
-    assert after["metadata"]["generation"] == before["metadata"]["generation"]
+    assert after["spec"] == before["spec"]
 
     labels = {"spec": {"predictor": {"labels": {"tier": "gold"}}}}
     await world.api.patch("InferenceService", "mms", labels)

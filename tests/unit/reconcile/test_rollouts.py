@@ -198,6 +198,15 @@ async def test_an_update_that_is_disabled_is_held_back_and_what_the_user_changes
         served.service("PodsCurrent")
 
 
+async def test_an_annotation_on_the_deployment_lets_no_update_through(served: World) -> None:
+    await rolled_out(served)
+    annotate(served, DISABLED)
+    begin(served)  # an annotation is a new generation, too
+    update(served)
+    await served.run()
+    assert image(served) == "localhost/mlserver:dev"
+
+
 async def test_without_the_annotation_the_update_follows(served: World) -> None:
     await rolled_out(served)
     annotate(served, DISABLED)
