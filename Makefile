@@ -102,7 +102,7 @@ unit: $(READY) ## pure code, without sockets and sleeps
 .PHONY: golden
 golden: $(READY) ## resources in, children and status out; UPDATE=1 rewrites what is expected
 	$(call say,golden)
-	@$(if $(UPDATE),SHOAL_UPDATE_GOLDEN=1) $(call ring,golden,tests/golden)
+	@$(if $(UPDATE),SHOAL_UPDATE_GOLDEN=$(UPDATE)) $(call ring,golden,tests/golden)
 
 .PHONY: contract
 contract: $(READY) $(SHOAL_HOME)/bin/helm ## files that must agree: CRDs, chart, examples, docs

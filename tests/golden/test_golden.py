@@ -101,12 +101,16 @@ def _is_config(body: Body) -> bool:
     return bool(body["metadata"]["name"] == names.OPERATOR_CONFIG)
 
 
-def _decide(case: Path) -> tuple[Plan, Verdict]:
+def read(case: Path) -> tuple[Observed, dict[str, str], bool]:
+    """Read what is observed, the configuration, and whether the entry's name is free."""
     bodies = [_stored(body) for body in manifests.read(case / "input.yaml")]
     data = next((body["data"] for body in bodies if _is_config(body)), {})
-    seen = _observe(bodies)
-    taken = any(_is_foreign(body) for body in bodies)
-    plan = plans.make(seen, settings.parse(data), entry_service=not taken)
+    return _observe(bodies), data, not any(map(_is_foreign, bodies))
+
+
+def _decide(case: Path) -> tuple[Plan, Verdict]:
+    seen, data, is_free = read(case)
+    plan = plans.make(seen, settings.parse(data), entry_service=is_free)
     applied = replace(seen, children=(*seen.children, *_unseen(plan, seen)))
     replicas = _replicas(case, applied)
     return plan, verdicts.judge(applied, plan, replicas, plan.fault, NOW)
