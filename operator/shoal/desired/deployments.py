@@ -81,8 +81,14 @@ def make_record(wanted: Wanted) -> Record:
 def behind(wanted: Wanted, deployment: Mapping[str, Any]) -> list[str]:
     """List the service's labels and annotations that a Deployment's pods have otherwise."""
     record = records.decode(deployment)
-    own = (wanted.service.metadata.labels, metadata.object_annotations(wanted))
-    return records.behind(record, *own) if record else []
+    if record is None:
+        return []
+    labels, annotations = metadata.component_labels, metadata.component_annotations
+    pairs = (
+        (labels(wanted, record.labels), labels(wanted)),
+        (annotations(wanted, record.annotations), annotations(wanted)),
+    )
+    return sorted(key for pair in pairs for key in records.differing(*pair))
 
 
 def _template(wanted: Wanted, record: Record) -> dict[str, Any]:

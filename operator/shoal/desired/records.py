@@ -107,16 +107,10 @@ def digest(template: Body) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
-def behind(record: Record, labels: Mapping[str, str], annotations: Mapping[str, str]) -> list[str]:
-    """List the keys that the pods do not have as the service has them."""
-    pairs = ((record.labels, labels), (record.annotations, annotations))
-    keys = {
-        key
-        for held, wanted in pairs
-        for key in held.keys() | wanted.keys()
-        if held.get(key) != wanted.get(key) and not _is_for_us(key)
-    }
-    return sorted(keys)
+def differing(held: Mapping[str, str], wanted: Mapping[str, str]) -> set[str]:
+    """Name the labels or annotations of pods that are not as wanted."""
+    keys = {key for key in held.keys() | wanted.keys() if held.get(key) != wanted.get(key)}
+    return {key for key in keys if not _is_for_us(key)}
 
 
 def _is_for_us(key: str) -> bool:

@@ -116,3 +116,10 @@ def test_what_the_pods_lack_is_named_but_not_what_is_for_the_operator() -> None:
     wanted = builders.wanted(body, is_host=True, deployment=before)
     assert deployments.behind(wanted, before) == ["at", "contact", "team"]
     assert deployments.behind(wanted, {"metadata": {}}) == []
+
+
+def test_what_the_predictor_says_itself_is_no_lack() -> None:
+    body = builders.inference_service(**NEW, predictor={"labels": {"team": "c"}})
+    before = _made(labels={"team": "c"})
+    wanted = builders.wanted(body, is_host=True, deployment=before)
+    assert deployments.behind(wanted, before) == ["at", "contact"]
