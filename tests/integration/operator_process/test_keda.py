@@ -46,7 +46,10 @@ async def install(api: Api) -> None:
     )
 
     async def served() -> bool:
-        status, _ = await api.request("GET", api.path("ScaledObject"))
+        try:
+            status, _ = await api.request("GET", api.path("ScaledObject"))
+        except ValueError:  # of an unknown group it says so in plain text
+            return False
         return status == 200
 
     await until(served)

@@ -11,6 +11,8 @@ from integration.operator_process.worlds import World
 
 CONFIG = "inferenceservice-config"
 NEVER = {"SHOAL_RELIST_SECONDS": "3600"}  # what is heard is heard by the watch
+RELIST = {"SHOAL_RELIST_SECONDS": "0.4"}
+SAME_POD = {"SHOAL_POD_NAME": "operator-0"}  # its container restarts: the lease is still its own
 DISABLED = {"serving.kserve.io/disable-auto-update": "true"}
 SERVICES = [f"s{number}" for number in range(5)]
 LIMIT = 2
@@ -77,6 +79,20 @@ async def test_so_many_services_follow_a_changed_runtime_at_a_time(world: World)
 
     for name in SERVICES:
         await world.ready("InferenceService", name)
+
+
+async def test_another_release_of_the_operator_costs_no_write(world: World) -> None:
+    program = await world.operator(**RELIST)
+    await world.serve("one")
+    mark = await world.at_rest(program)
+    await program.kill()
+
+    newer = await world.operator(**RELIST, **SAME_POD, SHOAL_IMAGE="localhost/shoal:next")
+    await world.relisted(newer, mark, times=4)
+
+    assert world.audit.writes(mark) == []
+    pod = (await world.api.get("Deployment", "mms-predictor"))["spec"]["template"]["spec"]
+    assert pod["containers"][-1]["image"] == "localhost/shoal:dev"
 
 
 @pytest.mark.weakness("C35")
