@@ -251,4 +251,14 @@ def _addresses(facts: Facts, old: Json) -> dict[str, Any]:
 def _model_status(facts: Facts) -> dict[str, Any]:
     dependents = [_predictor(facts), _ingress(facts)]
     is_ready = conditions.ready(dependents).status == TRUE
-    return {"modelStatus": modelstatuses.compute(facts.pods, is_ready=is_ready, error=facts.error)}
+    computed = modelstatuses.compute(
+        facts.pods, is_ready=is_ready, error=facts.error, refusal=_refusal(facts.deployment)
+    )
+    return {"modelStatus": computed}
+
+
+def _refusal(deployment: Json | None) -> str:
+    """Read why the API server takes no more of the Deployment's pods, "" where it does."""
+    rows = ((deployment or {}).get("status") or {}).get("conditions") or ()
+    told = (row for row in rows if row["type"] == "ReplicaFailure" and row["status"] == TRUE)
+    return next((row.get("message", "") for row in told), "")

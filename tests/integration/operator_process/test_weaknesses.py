@@ -48,12 +48,15 @@ async def test_an_account_that_is_missing_is_told_and_heals(world: World) -> Non
     body = await world.until_condition(
         "InferenceService", "mms", "PredictorReady", "False", "FailedCreate"
     )
-    assert 'serviceaccount "later" not found' in condition(body, "Ready")["message"]
+    why = 'serviceaccount "later" not found'
+    assert why in condition(body, "Ready")["message"]
+    assert why in body["status"]["modelStatus"]["lastFailureInfo"]["message"]
 
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "later"}}
     await world.api.create(account)
     await world.run_pods(host=False)
-    await world.ready("InferenceService", "mms")
+    body = await world.ready("InferenceService", "mms")
+    assert "lastFailureInfo" not in body["status"]["modelStatus"]
 
 
 @pytest.mark.weakness("C22")

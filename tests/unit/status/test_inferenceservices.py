@@ -84,6 +84,11 @@ def test_a_model_that_cannot_be_fetched_is_why_it_is_not_ready() -> None:
     assert row["message"] == "s3://b/m: refused"
 
 
+def test_why_no_pod_is_taken_is_told() -> None:
+    status = _compute(replace(UP, deployment=builders.deployment([REFUSED]), pods=()))
+    assert status["modelStatus"]["lastFailureInfo"]["message"] == "quota"
+
+
 @pytest.mark.parametrize(
     ("facts", "may"),
     [
