@@ -72,7 +72,7 @@ def make_record(wanted: Wanted) -> Record:
         source=wanted.source_digest,
         host=wanted.is_host,
         image=wanted.config.own_image,
-        labels=wanted.service.metadata.labels,
+        labels=metadata.allowed_labels(wanted, wanted.service.metadata.labels),
         annotations=metadata.object_annotations(wanted),
     )
     return records.keep(wanted.deployment, fresh)

@@ -131,6 +131,17 @@ def test_annotations_are_filtered_and_the_predictors_win() -> None:
     assert metadata.object_annotations(wanted) == {"a": "1", "b": "1"}
 
 
+def test_labels_that_are_disallowed_are_on_no_object() -> None:
+    labels = {"a": "1", "x": "1", "networking.knative.dev/visibility": "cluster-local"}
+    body = builders.inference_service(labels=labels, predictor={"labels": {"x": "2"}})
+    config = {"inferenceService": {"serviceLabelDisallowedList": ["x"]}}
+    for child in children.make(builders.wanted(body, config, is_host=True)):
+        found = child["metadata"]["labels"]
+        assert found.keys() & labels.keys() == {"a"}
+        template = child.get("spec", {}).get("template", {}).get("metadata", {})
+        assert template.get("labels", {}).keys() & {"x"} == set()
+
+
 @pytest.mark.weakness("C32")
 def test_builtin_disallowed_annotations_are_always_in_force() -> None:
     annotations = dict.fromkeys(settings.DISALLOWED_ANNOTATIONS, "x")
