@@ -17,6 +17,7 @@ TARGET = Path(__file__).resolve().parent / "reference" / "config.md"
 KEYS: dict[str, type[settings.Part]] = {
     "ingress": settings.IngressConfig,
     "deploy": settings.DeployConfig,
+    "service": settings.ServiceConfig,
     "inferenceService": settings.InferenceServiceConfig,
     "agent": settings.AgentConfig,
     "storageInitializer": settings.StorageInitializerConfig,
@@ -41,6 +42,8 @@ MEANINGS = {
     "while a Deployment rolls.",
     "maxConcurrentRollouts": "Services whose pods are made anew at a time because a runtime, this "
     "configuration or the operator changed ([operations](../operations.md#when-pods-restart)).",
+    "serviceClusterIPNone": "Make predictors' Services headless: their names lead to the pods, "
+    "and `status.address` has the server's port. A change makes the Services anew.",
     "image": "Image of the container. Unset, the operator's own.",
     "cpuRequest": "CPU that the container requests.",
     "cpuLimit": "CPU limit of the container.",

@@ -101,6 +101,7 @@ def test_every_default_is_in_the_schema() -> None:
     [
         ("ingress", settings.IngressConfig),
         ("deploy", settings.DeployConfig),
+        ("service", settings.ServiceConfig),
         ("agent", settings.AgentConfig),
         ("storageInitializer", settings.StorageInitializerConfig),
         ("inferenceService", settings.InferenceServiceConfig),

@@ -128,6 +128,13 @@ class DeployConfig(Part):
         return self.deployment_rollout_strategy.default_rollout.max_unavailable
 
 
+class ServiceConfig(Part):
+    """How Services are made (key `service`)."""
+
+    headless: bool = Field(default=False, alias="serviceClusterIPNone")
+    """Whether predictors' Services have no address of their own, only those of their pods."""
+
+
 class SidecarConfig(Part):
     """Image and resources of a container that the operator adds."""
 
@@ -208,6 +215,7 @@ class ServingConfig(Part):
 
     ingress: IngressConfig = IngressConfig()
     deploy: DeployConfig = DeployConfig()
+    service: ServiceConfig = ServiceConfig()
     agent: AgentConfig = AgentConfig()
     storage_initializer: StorageInitializerConfig = StorageInitializerConfig()
     inference_service: InferenceServiceConfig = InferenceServiceConfig()
@@ -232,6 +240,7 @@ def parse(data: Mapping[str, str], *, default_image: str = DEFAULT_IMAGE) -> Ser
     return ServingConfig(
         ingress=_part(IngressConfig, data, "ingress", {}),
         deploy=_part(DeployConfig, data, "deploy", {}),
+        service=_part(ServiceConfig, data, "service", {}),
         agent=_part(AgentConfig, data, "agent", image),
         storage_initializer=_part(StorageInitializerConfig, data, "storageInitializer", image),
         inference_service=_part(InferenceServiceConfig, data, "inferenceService", {}),

@@ -48,24 +48,27 @@ def is_local(service: InferenceService) -> bool:
     return service.metadata.labels.get(names.VISIBILITY_LABEL) == _CLUSTER_LOCAL
 
 
-def url(config: ServingConfig, service: InferenceService) -> str:
+def url(config: ServingConfig, service: InferenceService, port: int = 0) -> str:
     """Make the URL at which the service answers: its address where nobody outside is to ask."""
     if is_local(service):
-        return address(config, service)
+        return address(config, service, port)
     return f"{config.ingress.url_scheme}://{host(config, service.metadata.name, service)}"
 
 
-def component_url(config: ServingConfig, service: InferenceService) -> str:
+def component_url(config: ServingConfig, service: InferenceService, port: int = 0) -> str:
     """Make the URL of the predictor alone; upstream's scheme is always http."""
     if is_local(service):
-        return address(config, service)
+        return address(config, service, port)
     return f"http://{host(config, _predictor(service), service)}"
 
 
-def address(config: ServingConfig, service: InferenceService) -> str:
-    """Make the URL at which the service answers from inside the cluster."""
-    namespace = service.metadata.namespace
-    return f"http://{_predictor(service)}.{namespace}.svc.{config.cluster_domain}"
+def address(config: ServingConfig, service: InferenceService, port: int = 0) -> str:
+    """Make the URL at which the service answers from inside the cluster.
+
+    `port` is the server's own, which counts where the Service is headless.
+    """
+    host = f"{_predictor(service)}.{service.metadata.namespace}.svc.{config.cluster_domain}"
+    return f"http://{host}:{port}" if port and config.service.headless else f"http://{host}"
 
 
 def model_path(name: str, protocol: str) -> str:

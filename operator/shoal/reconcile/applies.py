@@ -6,8 +6,10 @@ from typing import Final
 
 from shoal import logs, names
 from shoal.cluster import differences, kinds
+from shoal.cluster.kinds import Kind
 from shoal.cluster.ports import ApiError, Body, Cluster
 from shoal.cluster.store import Store
+from shoal.desired import services
 from shoal.errors import StalledError
 from shoal.reasons import Reason
 from shoal.reconcile import plans
@@ -112,6 +114,9 @@ async def _apply(cluster: Cluster, store: Store, seen: Observed, body: Body) -> 
             f"{kind.kind} {meta['name']} exists and is not this InferenceService's; "
             "delete or rename it, or rename the InferenceService",
         )
+    if live is not None and _is_fixed(kind, body, live):
+        await _delete(cluster, live)
+        live = None
     if live is not None and not differences.differs(body, live, names.FIELD_MANAGER):
         return
     try:
@@ -124,6 +129,14 @@ async def _apply(cluster: Cluster, store: Store, seen: Observed, body: Body) -> 
     verb = "changed" if live else "made"
     extra = logs.subject(*seen.key)
     _log.info("%s %s %s", verb, kind.kind, meta["name"], extra=extra)
+
+
+def _is_fixed(kind: Kind, body: Body, live: Body) -> bool:
+    """Tell whether an object is to be what it cannot become: a Service with or without address."""
+    if kind is not kinds.SERVICE:
+        return False
+    ips = [one["spec"].get("clusterIP") == services.HEADLESS for one in (body, live)]
+    return bool(ips[0] != ips[1])
 
 
 async def _delete(cluster: Cluster, body: Body) -> None:

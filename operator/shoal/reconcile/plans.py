@@ -100,7 +100,8 @@ def make(
         return plan
     try:
         plan = replace(plan, service=inferenceservices.parse(seen.service))
-        plan = replace(plan, addresses=_addresses(plan.parsed, seen, config))
+        protocol = servers.known_protocol(plan.parsed, _deployment(seen))
+        plan = replace(plan, addresses=_addresses(plan.parsed, config, protocol))
         wanted = _wanted(plan, seen, config)
         held = rollouts.held_back(wanted, may_roll=may_roll)
         if held:
@@ -229,12 +230,14 @@ def _models(seen: Observed) -> tuple[tuple[TrainedModel, ...], dict[str, Stalled
     return tuple(models), broken
 
 
-def _addresses(service: InferenceService, seen: Observed, config: ServingConfig) -> Addresses:
+def _addresses(
+    service: InferenceService, config: ServingConfig, protocol: str, port: int = 0
+) -> Addresses:
     return Addresses(
-        url=urls.url(config, service),
-        component_url=urls.component_url(config, service),
-        address=urls.address(config, service),
-        protocol=servers.known_protocol(service, _deployment(seen)),
+        url=urls.url(config, service, port),
+        component_url=urls.component_url(config, service, port),
+        address=urls.address(config, service, port),
+        protocol=protocol,
     )
 
 
@@ -275,7 +278,9 @@ def _complete(plan: Plan, wanted: Wanted, held: ReconcileError | None) -> Plan:
     return replace(
         plan,
         server=server,
-        addresses=replace(plan.addresses, protocol=server.protocol),
+        addresses=_addresses(
+            wanted.service, wanted.config, server.protocol, servers.server_port(server.container)
+        ),
         is_host=wanted.is_host,
         admitted=admitted,
         limit=limit,

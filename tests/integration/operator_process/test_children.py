@@ -1,5 +1,6 @@
 """Children are as the spec says: what others break is mended, what is others' is left alone."""
 
+import json
 from typing import Any
 
 import pytest
@@ -183,6 +184,28 @@ async def test_an_autoscaler_follows_the_spec_and_its_class(world: World) -> Non
         return True
 
     await until(replaced)
+
+
+async def test_services_lose_their_address_and_get_one_again(world: World) -> None:
+    program = await world.operator(SHOAL_RELIST_SECONDS="0.4")
+    await world.serve("one")
+    for is_headless in (True, False):
+        data = {"service": json.dumps({"serviceClusterIPNone": is_headless})}
+        if is_headless:
+            await world.api.create(bodies.config_map("inferenceservice-config", data))
+        else:
+            await world.api.patch("ConfigMap", "inferenceservice-config", {"data": data})
+
+        async def follows(is_headless: bool = is_headless) -> bool:
+            found = await world.api.find("Service", "mms-predictor")
+            service = await world.api.get("InferenceService", "mms")
+            assert service["status"]["address"]["url"].endswith(":8080") is is_headless
+            return found is not None and (found["spec"]["clusterIP"] == "None") is is_headless
+
+        await until(follows)
+        mark = await world.at_rest(program)
+        await world.relisted(program, mark)
+        assert world.audit.writes(mark) == []
 
 
 @pytest.mark.weakness("C5")

@@ -64,6 +64,13 @@ def test_urls_of_a_service() -> None:
     assert urls.address(config, SERVICE) == "http://m-predictor.ns.svc.cluster.local"
 
 
+def test_the_address_of_a_headless_service_has_the_servers_port() -> None:
+    headless = settings.ServingConfig.model_validate({"service": {"serviceClusterIPNone": True}})
+    inside = "http://m-predictor.ns.svc.cluster.local"
+    assert urls.address(headless, SERVICE, 9000) == f"{inside}:9000"
+    assert urls.address(_config(), SERVICE, 9000) == inside
+
+
 @pytest.mark.weakness("C5")
 def test_a_service_of_the_cluster_alone_has_no_url_from_outside() -> None:
     body = builders.inference_service(
