@@ -1,5 +1,6 @@
 """When the pods of a service are made anew, and what is said while they are not."""
 
+import json
 from typing import Any
 
 import pytest
@@ -230,6 +231,19 @@ async def test_what_is_held_back_takes_models_and_is_called_at_its_old_port(
     assert "model2-custom" in listed["models.json"]
     ports = served.one(kinds.SERVICE, DEPLOYMENT)["spec"]["ports"]
     assert [port["targetPort"] for port in ports] == [8080]
+
+
+async def test_a_changed_configuration_waits_its_turn_as_well(served: World) -> None:
+    served.data = {"deploy": json.dumps({"maxConcurrentRollouts": 1})}
+    await rolled_out(served)
+    busy(served, 1)
+    served.data["agent"] = json.dumps({"image": "shoal:2"})
+    await served.run()
+    assert served.service("PodsCurrent") == ("False", "RolloutPending")
+    del served.cluster.objects["deployments", "default", "other-0"]
+    await served.run()
+    pod = served.one(kinds.DEPLOYMENT, DEPLOYMENT)["spec"]["template"]["spec"]
+    assert pod["containers"][-1]["image"] == "shoal:2"
 
 
 async def test_pods_that_are_not_all_there_are_updated_at_once(served: World) -> None:
