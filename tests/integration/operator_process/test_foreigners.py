@@ -150,6 +150,10 @@ async def test_an_object_of_somebody_else_is_told_of_and_never_taken(
     assert left["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
     await world.api.delete("InferenceService", "mms")
-    await world.api.delete("TrainedModel", "one")
+
+    async def gone() -> bool:
+        return await world.api.find("TrainedModel", "one") is None
+
+    await until(gone)
     await world.passes(program, 0)
     assert (await world.api.get(kind, name))["metadata"]["uid"] == before["metadata"]["uid"]
