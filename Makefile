@@ -58,9 +58,9 @@ example-image: cluster
 	@$(BIN)/python tests/cluster/image.py --context examples/custom-server --tag localhost/custom-server:dev
 
 .PHONY: server-images
-server-images: cluster ## build the images of MLServer, Triton and the KServe SDK's server
+server-images: cluster ## build the images of MLServer, Triton, the KServe SDK's server and TorchServe
 	$(call say,The model servers' images)
-	@for name in triton mlserver kserve-sdk; do \
+	@for name in triton mlserver kserve-sdk torchserve; do \
 		$(BIN)/python tests/cluster/image.py --context servers/$$name --tag localhost/shoal-$$name:dev; done
 
 .PHONY: install
@@ -92,6 +92,7 @@ lint: $(READY) ## formats, lint rules, types, who may import whom
 	@$(BIN)/mypy -p shoal -p cluster
 	@MYPYPATH=servers/mlserver $(BIN)/mypy -p shoal_mlserver -m modelfiles
 	@MYPYPATH=servers/kserve-sdk $(BIN)/mypy -m server
+	@MYPYPATH=servers/torchserve $(BIN)/mypy -m front
 	@PYTHONPATH=operator $(BIN)/lint-imports
 
 .PHONY: unit
@@ -102,7 +103,7 @@ unit: $(READY) ## pure code, without sockets and sleeps
 .PHONY: golden
 golden: $(READY) ## resources in, children and status out; UPDATE=1 rewrites what is expected
 	$(call say,golden)
-	@$(if $(UPDATE),SHOAL_UPDATE_GOLDEN=1) $(call ring,golden,tests/golden)
+	@$(if $(UPDATE),SHOAL_UPDATE_GOLDEN=$(UPDATE)) $(call ring,golden,tests/golden)
 
 .PHONY: contract
 contract: $(READY) $(SHOAL_HOME)/bin/helm ## files that must agree: CRDs, chart, examples, docs
@@ -127,15 +128,16 @@ e2e: install example-image server-images ## a real node: the walk-through as a u
 ##@ Files that are made from others
 
 .PHONY: generate
-generate: $(READY) ## rewrite crds/, the chart's copies of them and docs/reference/
+generate: $(READY) ## rewrite crds/, the chart's copies of them, docs/reference/ and a table of docs/runtimes.md
 	$(call say,generate)
 	@PYTHONPATH=operator $(BIN)/python -m shoal crds crds
 	@PYTHONPATH=operator $(BIN)/python docs/generate.py
+	@$(BIN)/python docs/generate_runtimes.py
 	@rm -f charts/shoal/files/crds/*.yaml && cp crds/*.yaml charts/shoal/files/crds/
 
 .PHONY: verify
 verify: generate lint test ## what a change must pass: everything, and no generated file left behind
-	@dirty=$$(git status --porcelain crds charts docs/reference); if [ -n "$$dirty" ]; then \
+	@dirty=$$(git status --porcelain crds charts docs/reference docs/runtimes.md); if [ -n "$$dirty" ]; then \
 		echo "Generated files differ from their sources; commit what 'make generate' wrote:"; echo "$$dirty"; exit 1; fi
 
 .PHONY: bench

@@ -10,3 +10,4 @@ compile() {
 compile mlserver --override mlserver/overrides.in
 compile kserve-sdk
 compile triton --no-deps
+compile torchserve --no-deps

@@ -3,9 +3,12 @@
 Names are upstream's (contract §2.3, §5.2, §10.1, §10.2) unless a comment says why not.
 """
 
+import hashlib
+import re
 from typing import Final
 
 GROUP: Final = "serving.kserve.io"
+OWN_DOMAIN: Final = "kserve.io"  # of every key by which the operator is told something
 FIELD_MANAGER: Final = "shoal"
 INFERENCE_SERVICE_VERSION: Final = "serving.kserve.io/v1beta1"
 INFERENCE_SERVICE_KIND: Final = "InferenceService"
@@ -18,6 +21,7 @@ TRAINED_MODEL_PARENT_LABEL: Final = "inferenceservice"
 VISIBILITY_LABEL: Final = "networking.kserve.io/visibility"
 AUTOSCALER_CLASS_ANNOTATION: Final = "serving.kserve.io/autoscalerClass"
 DEPLOYMENT_MODE_ANNOTATION: Final = "serving.kserve.io/deploymentMode"
+DISABLE_UPDATE_ANNOTATION: Final = "serving.kserve.io/disable-auto-update"
 STOP_ANNOTATION: Final = "serving.kserve.io/stop"
 CA_BUNDLE_ANNOTATION: Final = "serving.kserve.io/s3-cabundle-configmap"
 STORAGE_SECRET_ANNOTATION: Final = "serving.kserve.io/storageSecretName"  # noqa: S105 - a key
@@ -32,9 +36,11 @@ MODEL_DIR_ANNOTATION: Final = "internal.serving.kserve.io/modelDir"
 SERVER_TYPE_ANNOTATION: Final = "serving.kserve.io/server-type"
 MODEL_FORMAT_ANNOTATION: Final = "modelFormat"
 MODEL_CLASS_LABEL: Final = "modelClass"
+SERVICE_ENVELOPE_LABEL: Final = "serviceEnvelope"
 # Ours, on the Deployment alone: what it was made from.
 RUNTIME_ANNOTATION: Final = "internal.serving.kserve.io/serving-runtime"
 PREDICTOR_DIGEST_ANNOTATION: Final = "internal.serving.kserve.io/predictor-digest"
+TEMPLATE_ANNOTATION: Final = "internal.serving.kserve.io/pod-template"
 PROTOCOL_ANNOTATION: Final = "internal.serving.kserve.io/protocol-version"
 
 # Containers, volumes, ports, paths.
@@ -48,6 +54,7 @@ MODEL_STORE_VOLUME: Final = "model-store"
 AGENT_TOKEN_VOLUME: Final = "agent-token"  # noqa: S105 - a volume's name
 PROVISION_VOLUME: Final = "kserve-provision-location"
 CLAIM_VOLUME: Final = "kserve-pvc-source"
+CA_BUNDLE_VOLUME: Final = "cabundle-cert"
 STORAGE_URI_VARIABLE: Final = "STORAGE_URI"  # of a server's container
 SERVICE_PORT: Final = 80
 DEFAULT_SERVER_PORT: Final = 8080
@@ -58,9 +65,13 @@ MODEL_DIR: Final = "/mnt/models"
 MODEL_STORE_DIR: Final = "/mnt/store"
 MODEL_CONFIG_DIR: Final = "/mnt/configs"
 CLAIM_DIR: Final = "/mnt/claims"
+CA_BUNDLE_KEY: Final = "cabundle.crt"
 MODELS_KEY: Final = "models.json"
 SHARDS_KEY: Final = "shards"  # ours; absent where there is one
 MOUNTED_SHARDS: Final = 8  # never fewer or more: each change of it would restart every pod
+
+_LABEL: Final = 63
+_PLAIN_FOLDER: Final = re.compile("(/[a-z0-9]+)+")
 
 OPERATOR_CONFIG: Final = "inferenceservice-config"
 LEASE: Final = "shoal-operator"
@@ -98,9 +109,23 @@ def model_config(inference_service: str, shard: int = 0) -> str:
     return f"modelconfig-{inference_service}-{shard}"
 
 
+def ca_bundle(inference_service: str) -> str:
+    """Name a service's copy of the CA bundle; upstream has one for each namespace."""
+    return f"cabundle-{inference_service}"
+
+
 def mounted_shard(shard: int, key: str) -> str:
     """Name the file of a shard's key below the mounted folder; upstream's path for the first."""
     return f"{shard}/{key}" if shard else key
+
+
+def model_volume(folder: str) -> str:
+    """Name the volume that is mounted at a folder, as upstream where that is a unique label."""
+    slug = re.sub("[^a-z0-9]+", "-", folder.lower()).strip("-")
+    if _PLAIN_FOLDER.fullmatch(folder) and len(slug) <= _LABEL:
+        return slug
+    digest = hashlib.sha256(folder.encode()).hexdigest()[:8]
+    return f"{slug[: _LABEL - len(digest) - 1]}-{digest}".lstrip("-")
 
 
 def agent_role(inference_service: str) -> str:

@@ -51,6 +51,7 @@ class FetchSettings:
     namespace: str
     service_account: str
     storage_secret: str
+    storage_spec: str  # `storagespecs.StorageSpec`, encoded; empty: none
     api_url: str
     token_dir: str
     termination_log: str  # where the kubelet reads why a container ended
@@ -69,6 +70,7 @@ class FetchSettings:
             namespace=environ.get("SHOAL_NAMESPACE", ""),
             service_account=environ.get("SHOAL_SERVICE_ACCOUNT", "") or "default",
             storage_secret=environ.get("SHOAL_STORAGE_SECRET", ""),
+            storage_spec=environ.get("SHOAL_STORAGE_SPEC", ""),
             api_url=_api_url(environ),
             token_dir=environ.get("SHOAL_TOKEN_DIR", _TOKEN_DIR),
             termination_log=environ.get("SHOAL_TERMINATION_LOG", "/dev/termination-log"),

@@ -18,7 +18,7 @@ _CERTIFICATES = Path("/etc/ssl/certs")
 _PASSED_ON = ("PIP_INDEX_URL",)
 _SKIPPED = {"__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 # Images of nothing but a static program: built from a module, or from a folder of images/.
-BUILTIN = ("versitygw", "probe")
+BUILTIN = ("versitygw", "fake-gcs-server", "probe")
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,18 @@ PORT = 9000
 
 def ensure(kube: Kube) -> str:
     """Have the S3 server running; return its URL, which the host reaches too."""
-    image.ensure_builtin("versitygw")
-    kube.run("apply", "-f", str(home.HERE / "manifests" / "versitygw.yaml"))
-    with progress.step("waiting for the S3 server"):
-        kube.run("-n", "storage", "rollout", "status", "deployment/versitygw", "--timeout=120s")
-    service = ["-n", "storage", "get", "service", "versitygw"]
+    return serve(kube, "versitygw", PORT)
+
+
+def serve(kube: Kube, name: str, port: int) -> str:
+    """Have a store of this name running in the cluster; return its URL."""
+    image.ensure_builtin(name)
+    kube.run("apply", "-f", str(home.HERE / "manifests" / f"{name}.yaml"))
+    with progress.step(f"waiting for {name}"):
+        kube.run("-n", "storage", "rollout", "status", f"deployment/{name}", "--timeout=120s")
+    service = ["-n", "storage", "get", "service", name]
     address = kube.run(*service, "-o", "jsonpath={.spec.clusterIP}")
-    return f"http://{address}:{PORT}"
+    return f"http://{address}:{port}"
 
 
 def main() -> int:

@@ -81,6 +81,8 @@ def test_lint_has_nothing_to_say(helm: Helm) -> None:
         ("operator.logLevel=LOUD", "/operator/logLevel"),
         ("runtimes.triton.immage=x", "'immage' not allowed"),
         ("runtimes.mlserver.parallelWorkers=-1", "/runtimes/mlserver/parallelWorkers"),
+        ("runtimes.torchserve.immage=x", "'immage' not allowed"),
+        ("runtimes.torchserve.image=", "/runtimes/torchserve/image"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(helm: Helm, setting: str, complaint: str) -> None:
@@ -101,8 +103,10 @@ def test_every_default_is_in_the_schema() -> None:
     [
         ("ingress", settings.IngressConfig),
         ("deploy", settings.DeployConfig),
+        ("service", settings.ServiceConfig),
         ("agent", settings.AgentConfig),
         ("storageInitializer", settings.StorageInitializerConfig),
+        ("credentials", settings.CredentialsConfig),
         ("inferenceService", settings.InferenceServiceConfig),
     ],
 )
@@ -119,6 +123,7 @@ def test_the_configuration_reaches_the_operator_as_it_reads_it(render: Render) -
     assert settings.parse(config["data"]).ingress.ingress_domain == "models.example.org"
 
 
+@pytest.mark.weakness("C16")
 def test_no_configuration_is_an_empty_map(render: Render) -> None:
     config = one(render(), "ConfigMap", names.OPERATOR_CONFIG)
     assert settings.parse(config["data"]) == settings.parse({})
@@ -182,6 +187,7 @@ def granted(objects: list[dict[str, Any]], role: str) -> set[tuple[str, str]]:
     }
 
 
+@pytest.mark.weakness("C33")
 def test_secrets_can_be_passed_on_but_never_listed(render: Render) -> None:
     objects = render()
     roles = [body for body in objects if body["kind"] in ("ClusterRole", "Role")]
@@ -194,6 +200,11 @@ def test_secrets_can_be_passed_on_but_never_listed(render: Render) -> None:
     }
     assert verbs == {"get"}
     assert granted(objects, "shoal-grants-secrets") == {("secrets", "get")}
+
+
+def test_what_keda_needs_is_granted_beside_the_others(render: Render) -> None:
+    verbs = ("get", "list", "watch", "create", "patch", "delete")
+    assert granted(render(), "shoal-keda") == {("scaledobjects", verb) for verb in verbs}
 
 
 def test_no_right_is_a_wildcard(render: Render) -> None:
@@ -255,6 +266,13 @@ def test_the_lease_is_the_one_that_the_operator_takes(render: Render) -> None:
     named = {rule["resources"][0]: rule.get("resourceNames") for rule in rules}
     assert named["leases"] == [names.LEASE]
     assert named["configmaps"] == [names.OPERATOR_CONFIG]
+
+
+def test_the_ca_bundle_that_is_named_may_be_watched(render: Render) -> None:
+    values = {"config": {"storageInitializer": {"caBundleConfigMapName": "ca"}}}
+    rules = one(render(values), "Role", "shoal-own")["rules"]
+    named = {rule["resources"][0]: rule.get("resourceNames") for rule in rules}
+    assert named["configmaps"] == [names.OPERATOR_CONFIG, "ca"]
 
 
 def test_definitions_are_the_generated_ones_and_stay_on_uninstall(render: Render) -> None:

@@ -75,6 +75,16 @@ def test_the_reference_is_generated_from_the_types() -> None:
     assert page == (DOCS / "reference" / "config.md").read_text(), "run `make generate`"
 
 
+def test_what_is_run_and_what_is_rendered_is_told_from_the_tests() -> None:
+    made = runpy.run_path(str(DOCS / "generate_runtimes.py"))
+    assert made["page"]() == (DOCS / "runtimes.md").read_text(), "run `make generate`"
+    known = {*made["names"]()}
+    run = {name for name, _, _ in made["run"]()}
+    rendered = {name for name, _ in made["rendered"]()}
+    assert run <= known
+    assert known - run <= rendered
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from support import manifests
 EXAMPLES = CHECKOUT / "examples"
 MMS = EXAMPLES / "custom-model-mms"
 SERVER = EXAMPLES / "custom-server"
+IRIS = EXAMPLES / "sklearn-iris"
+PIPELINE = EXAMPLES / "pipeline-test"
 
 
 def stored(body: dict[str, Any]) -> dict[str, Any]:
@@ -62,6 +65,51 @@ def test_the_account_lists_the_secret_that_says_where_the_bucket_is() -> None:
         manifests.check(body)
     assert account["metadata"]["name"] == "default"
     assert account["secrets"] == [{"name": secret["metadata"]["name"]}]
+
+
+@pytest.mark.parametrize(
+    ("file", "uri"),
+    [
+        ("inferenceservice.yaml", "gs://iris/sklearn/iris"),
+        ("inferenceservice-pvc.yaml", "pvc://models/sklearn/iris"),
+    ],
+)
+def test_the_irises_are_the_walkthroughs(file: str, uri: str) -> None:
+    (body,) = manifests.read(IRIS / file)
+    body["metadata"]["namespace"] = "default"
+    service = inferenceservices.parse(stored(body))
+    assert service.predictor.storage_uri == uri
+    assert service.predictor.framework_specs()["sklearn"].protocol == "v2"
+    assert not inferenceservices.unsupported(service)
+    assert inferenceservices.misspelt(service) == ["spec.predictor.sklearn.ProtocolVersion"]
+
+
+def test_the_pipeline_is_the_walkthroughs() -> None:
+    (body,) = manifests.read(PIPELINE / "inferenceservice.yaml")
+    (secret, account) = manifests.read(IRIS / "gcs-credentials.yaml")
+    body["metadata"]["namespace"] = "default"
+    service = inferenceservices.parse(stored(body))
+    assert service.metadata.name == "pipeline-test"
+    assert service.metadata.annotations.keys() == {"sidecar.istio.io/injekt"}
+    assert service.spec.predictor.model_dump(exclude_unset=True, by_alias=True) == {
+        "model": {"modelFormat": {"name": "pytorch"}, "storageUri": "gs://pipelines/dir/gs"}
+    }
+    assert not inferenceservices.unsupported(service)
+    assert account["secrets"] == [{"name": secret["metadata"]["name"]}]
+    key = json.loads(secret["stringData"]["gcloud-application-credentials.json"])
+    assert key["gcs_base_url"] == "http://fake-gcs-server.storage:4443"
+
+
+def test_torchserve_finds_the_pipelines_archive_by_its_config(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, PIPELINE / "train.py", tmp_path], check=True)  # noqa: S603
+    folder = tmp_path / "dir" / "gs"
+    lines = (folder / "config" / "config.properties").read_text().splitlines()
+    snapshot = json.loads(dict(line.split("=", 1) for line in lines)["model_snapshot"])
+    ((name, versions),) = snapshot["models"].items()
+    with zipfile.ZipFile(folder / "model-store" / versions["1.0"]["marName"]) as archive:
+        manifest = json.loads(archive.read("MAR-INF/MANIFEST.json"))["model"]
+        assert manifest["modelName"] == name
+        assert manifest["handler"] in archive.namelist()
 
 
 def test_a_whole_folder_can_be_applied() -> None:

@@ -77,6 +77,13 @@ def terminal() -> Terminal:
 
 
 @pytest.fixture(scope="session")
+def gcs(terminal: Terminal) -> str:
+    """The URL of an emulator of Google Cloud Storage, as the host reaches it."""
+    said = terminal.run("python tests/cluster/gcs.py", seconds=300)
+    return said.strip().partition("=")[2]
+
+
+@pytest.fixture(scope="session")
 def audit() -> audits.Audit:
     """What the API server is asked from now on."""
     return audits.Audit(HOME / "cluster", now())

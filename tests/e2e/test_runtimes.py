@@ -16,6 +16,7 @@ SMALL = (
     " --set runtimes.custom.resources.requests.cpu=50m"
     " --set runtimes.custom.resources.requests.memory=192Mi"
 )
+DISABLED = "serving.kserve.io/disable-auto-update"
 REMOVE = f"kubectl delete clusterservingruntime {RUNTIME} --ignore-not-found"
 
 
@@ -46,6 +47,7 @@ def _uid(space: Space) -> str:
     return space.terminal.run(f"kubectl get clusterservingruntime {RUNTIME} {path}")
 
 
+@pytest.mark.runtime("shoal-custom", image="examples/custom-server")
 def test_a_format_is_served_by_the_charts_runtime(space: Space) -> None:
     body = space.get(f"isvc/{SERVER}")
     assert body["status"]["clusterServingRuntimeName"] == RUNTIME
@@ -71,6 +73,25 @@ def test_one_that_changes_rolls_without_a_hole(space: Space, release: Release) -
         until(lambda: space.pods(SERVER), _only_another(pod), 90, "it rolled")
     assert client.answers
     assert client.failures == []
+    space.wait("tm/line")
+
+
+def test_one_whose_updates_are_disabled_stays_until_its_user_wants_it(
+    space: Space, release: Release
+) -> None:
+    def why() -> str:
+        reason: str = condition(space.get(f"isvc/{SERVER}"), "PodsCurrent").get("reason", "")
+        return reason
+
+    pod = space.pod(SERVER)
+    space.run(f"kubectl annotate isvc/{SERVER} {DISABLED}=true")
+    release.install(SMALL, "--set runtimes.custom.resources.requests.cpu=70m")
+    until(why, lambda seen: seen == "Outdated", 30, "it says so")
+    assert space.pod(SERVER) == pod
+    assert space.through_service("line", SERVER).ask().value == LINE
+
+    space.run(f"kubectl annotate isvc/{SERVER} {DISABLED}-")
+    until(lambda: space.pods(SERVER), _only_another(pod), 90, "it rolled")
     space.wait("tm/line")
 
 

@@ -92,6 +92,9 @@ def bad(answers: list[Answer]) -> list[Answer]:
 
 
 @pytest.mark.timeout(280)
+@pytest.mark.runtime("kserve-mlserver", image="servers/mlserver")
+@pytest.mark.runtime("kserve-tritonserver", image="servers/triton")
+@pytest.mark.runtime("shoal-kserve-sdk", image="servers/kserve-sdk")
 @pytest.mark.parametrize("name", PREDICTORS)
 def test_loads_go_unnoticed(name: str, space: Space) -> None:
     kind = KINDS[name.removesuffix("-workers")]

@@ -3,12 +3,15 @@
 import io
 import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import joblib
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from e2e.conftest import KEYS
 from support.spaces import Space
 from support.terminals import Body, Terminal, condition, until
 from support.traffic import Client
@@ -52,14 +55,55 @@ def upload(space: Space, model: LogisticRegression, name: str = "iris") -> str:
 
 
 def serve(space: Space, uri: str) -> None:
+    deploy(space, {"storageUri": uri})
+
+
+def deploy(space: Space, given: Body, **predictor: Any) -> None:
+    sklearn = {"protocolVersion": "v2", "resources": SMALL, **given}
     space.apply(
         {
             "apiVersion": "serving.kserve.io/v1beta1",
             "kind": "InferenceService",
             "metadata": {"name": "iris"},
-            "spec": {"predictor": {"sklearn": {"storageUri": uri, "resources": SMALL}}},
+            "spec": {"predictor": {"sklearn": sklearn, **predictor}},
         }
     )
+
+
+def store(space: Space, secret_key: str) -> None:
+    """Describe the bucket in the Secret that names stores."""
+    entry = {
+        "type": "s3",
+        "bucket": "elsewhere",
+        "endpoint_url": f"http://{space.endpoint}",
+        "access_key_id": KEYS["AWS_ACCESS_KEY_ID"],
+        "secret_access_key": secret_key,
+    }
+    meta = {"name": "storage-config"}
+    data = {"minio": json.dumps(entry)}
+    space.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data})
+
+
+@pytest.fixture
+def claim(space: Space) -> Iterator[str]:
+    """A claim for a folder of the node."""
+    name = space.namespace
+    spec = {
+        "capacity": {"storage": "1Mi"},
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": name,
+    }
+    asked = {"requests": spec["capacity"]}
+    place = {"path": f"/tmp/{name}", "type": "DirectoryOrCreate"}  # noqa: S108 - of the node
+    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}}
+    made = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "shared"}}
+    own = {key: spec[key] for key in ("accessModes", "storageClassName")}
+    space.terminal.run(
+        "kubectl apply -f -", stdin=json.dumps({**volume, "spec": {**spec, "hostPath": place}})
+    )
+    space.apply({**made, "spec": {**own, "volumeName": name, "resources": asked}})
+    yield "shared"
+    space.terminal.run(f"kubectl delete pv {name} --wait=false")
 
 
 def blocked(space: Space) -> Body:
@@ -127,3 +171,43 @@ def test_an_update_to_nothing_leaves_the_old_model_answering(
         space.wait("isvc/iris", 60)
     assert client.answers
     assert client.failures == []
+
+
+def answers(space: Space, model: LogisticRegression) -> bool:
+    answer = space.through_ingress("iris", "iris").ask(body=ASKED)
+    assert answer.status == 200, answer.text
+    outputs = json.loads(answer.text)["outputs"]
+    return bool(outputs[0]["data"] == model.predict(FLOWERS).tolist())
+
+
+@pytest.mark.timeout(280)
+def test_a_store_is_found_by_its_name_and_a_rotated_key_heals(
+    space: Space, model: LogisticRegression
+) -> None:
+    upload(space, model)
+    store(space, "wrong")
+    place = {"key": "minio", "path": "iris", "parameters": {"bucket": space.namespace}}
+    deploy(space, {"storage": place})
+    told = condition(blocked(space), "Ready")["message"]
+    assert told.startswith(f"Secret {space.namespace}/storage-config, key minio: ")
+    assert "wrong" not in json.dumps(space.get("pods"))
+    store(space, KEYS["AWS_SECRET_ACCESS_KEY"])
+    space.wait("isvc/iris", 120)
+    assert answers(space, model)
+
+
+@pytest.mark.timeout(280)
+def test_several_addresses_and_a_claim_below_them(
+    space: Space, model: LogisticRegression, claim: str
+) -> None:
+    extra = space.put("extra", {"notes.txt": b"more"})
+    rows = [
+        {"uri": upload(space, model)},
+        {"uri": extra, "mountPath": "/mnt/models/extra"},
+        {"uri": f"pvc://{claim}/tokens", "mountPath": "/mnt/models/tokens"},
+    ]
+    deploy(space, {}, storageUris=rows)
+    space.wait("isvc/iris", 120)
+    assert answers(space, model)
+    listed = space.run(f"kubectl exec {space.pod('iris')} -- ls /mnt/models /mnt/models/extra")
+    assert {"model.joblib", "extra", "tokens", "notes.txt"} <= set(listed.split())

@@ -87,6 +87,7 @@ def test_3_the_server_says_who_it_is(terminal: Terminal) -> None:
     assert "model_repository" in metadata["extensions"]
 
 
+@pytest.mark.runtime("kserve-tritonserver", image="servers/triton")
 @pytest.mark.parametrize("name", NAMES)
 def test_4_each_model_answers_with_outputs(terminal: Terminal, walk: Path, name: str) -> None:
     answer = json.loads(terminal.run(f"{CURL}/v2/models/{name}/infer -d @{walk}/input.json"))

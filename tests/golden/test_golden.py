@@ -1,7 +1,8 @@
 """Resources in, children and status out: `<case>/input.yaml` against what stands beside it.
 
 `input.yaml` holds manifests as users type them, with what else was observed: the ConfigMap
-`inferenceservice-config`, the ServiceAccount, pods, the Deployment's status, a foreign Service.
+`inferenceservice-config`, the ServiceAccount, KEDA's definition (its name alone), pods, the
+Deployment's status, a foreign Service.
 Runtimes are those of the chart (`runtimes.yaml`), unless the input has some of its own.
 `reports.yaml`, where there is one, says what each pod's agent tells of each model.
 `make golden UPDATE=1` writes `children.yaml` and `status.yaml` anew.
@@ -32,7 +33,7 @@ CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/input.yaml"
 UPDATE = bool(os.environ.get("SHOAL_UPDATE_GOLDEN"))
 RUNTIMES = tuple(kind.kind for kind in kinds.RUNTIMES)
 CHARTS_RUNTIMES = manifests.read(Path(__file__).parent / "runtimes.yaml")
-CHILDREN = frozenset(kind.kind for kind in kinds.CHILDREN)
+CHILDREN = frozenset(kind.kind for kind in (*kinds.CHILDREN, *kinds.OPTIONAL))
 
 
 class Agents:
@@ -91,6 +92,7 @@ def _observe(bodies: list[Body]) -> Observed:
         children=tuple(body for body in children if not _is_foreign(body)),
         pods=tuple(_of_kind(bodies, "Pod")),
         account=next(iter(_of_kind(bodies, "ServiceAccount")), None),
+        has_keda=bool(_of_kind(bodies, "CustomResourceDefinition")),
         runtimes=tuple(_of_kind(bodies, *RUNTIMES) or CHARTS_RUNTIMES),
     )
 
@@ -99,12 +101,16 @@ def _is_config(body: Body) -> bool:
     return bool(body["metadata"]["name"] == names.OPERATOR_CONFIG)
 
 
-def _decide(case: Path) -> tuple[Plan, Verdict]:
+def read(case: Path) -> tuple[Observed, dict[str, str], bool]:
+    """Read what is observed, the configuration, and whether the entry's name is free."""
     bodies = [_stored(body) for body in manifests.read(case / "input.yaml")]
     data = next((body["data"] for body in bodies if _is_config(body)), {})
-    seen = _observe(bodies)
-    taken = any(_is_foreign(body) for body in bodies)
-    plan = plans.make(seen, settings.parse(data), entry_service=not taken)
+    return _observe(bodies), data, not any(map(_is_foreign, bodies))
+
+
+def _decide(case: Path) -> tuple[Plan, Verdict]:
+    seen, data, is_free = read(case)
+    plan = plans.make(seen, settings.parse(data), entry_service=is_free)
     applied = replace(seen, children=(*seen.children, *_unseen(plan, seen)))
     replicas = _replicas(case, applied)
     return plan, verdicts.judge(applied, plan, replicas, plan.fault, NOW)
@@ -156,4 +162,5 @@ def test_children_and_status(case: Path) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_children_are_what_kubernetes_knows(case: Path) -> None:
     for body in manifests.read(case / "children.yaml"):
-        manifests.check(body)
+        if kinds.of(body) not in kinds.OPTIONAL:  # their schemas are not Kubernetes' own
+            manifests.check(body)

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cluster.certificates import Pair
 from support import loops
 
 _CHUNK = 65536
@@ -23,11 +25,12 @@ class Pipe:
     left: int = 0
     carried: int = 0
     pace: float = 0  # seconds to wait for each piece of an answer
+    scheme: str = "http"
 
     @property
     def endpoint(self) -> str:
         """Where it is."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def break_after(self, fault: str, left: int) -> None:
         """Break every connection once so many more bytes of answers have passed."""
@@ -88,8 +91,12 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @contextlib.contextmanager
-def running(server: int) -> Iterator[Pipe]:
-    """Run a proxy in front of a port until the context ends."""
-    pipe = Pipe(server)
-    with loops.serving(pipe.serve) as pipe.port:
+def running(server: int, tls: Pair | None = None) -> Iterator[Pipe]:
+    """Run a proxy in front of a port until the context ends; with a certificate it speaks TLS."""
+    pipe = Pipe(server, scheme="https" if tls else "http")
+    context = None
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls.certificate, tls.key)
+    with loops.serving(pipe.serve, context) as pipe.port:
         yield pipe

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from cluster.certificates import Pair
 from support.mocks import serving
 
 _LARGE = 1000  # bytes from which a file lies elsewhere, as with LFS
@@ -108,10 +109,10 @@ class FakeHub:
 
 
 @asynccontextmanager
-async def hub() -> AsyncIterator[FakeHub]:
+async def hub(tls: Pair | None = None) -> AsyncIterator[FakeHub]:
     """Serve one, and the other server where its large files are."""
     made = FakeHub()
-    async with serving(made.answer) as url, serving(made.bring) as elsewhere:
+    async with serving(made.answer, tls) as url, serving(made.bring) as elsewhere:
         made.url, made.elsewhere = url, elsewhere
         yield made
 

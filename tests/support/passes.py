@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from shoal import modelconfig
+from shoal.api import settings
 from shoal.cluster import kinds
 from shoal.cluster.kinds import Kind
 from shoal.cluster.ports import Body
@@ -28,6 +29,8 @@ class World:
     cluster: FakeCluster
     agents: FakeAgents
     seconds: float = 0
+    optional: tuple[Kind, ...] = ()  # kinds that not every cluster knows, and this one does
+    data: dict[str, str] = field(default_factory=dict)  # of inferenceservice-config
     process: OperatorSettings = field(default_factory=builders.process)
 
     async def run(self) -> float | None:
@@ -37,7 +40,9 @@ class World:
 
     async def stored(self) -> Store:
         store = self.store = Store()
-        for kind in kinds.WATCHED:
+        for kind in self.optional:
+            store.watch_too(kind)
+        for kind in store.watched:
             for body in await self.cluster.list(kind):
                 store.put(kind, body)
         return store
@@ -45,6 +50,7 @@ class World:
     def reconciler(self, store: Store) -> Reconciler:
         recorder = Recorder(self.cluster, self.now)
         configuration = Configuration(self.process, recorder, lambda: None)
+        configuration.current = settings.parse(self.data, default_image=self.process.image)
         return Reconciler(self.cluster, self.agents, store, configuration, recorder, self.now)
 
     def now(self) -> Any:

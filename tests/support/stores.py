@@ -104,13 +104,13 @@ class FakeGcs:
     endpoint: str
 
     @classmethod
-    def make(cls, folder: Path) -> "FakeGcs":
-        """Start it."""
+    def make(cls, folder: Path, front: int = 0) -> "FakeGcs":
+        """Start it; `front` is the port of what stands before it, if anything does."""
         port = free_port()
         folder.mkdir(parents=True, exist_ok=True)
         program = binaries.ensure("fake-gcs-server") / "fake-gcs-server"
         argv = [str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
-        argv += ["-backend", "memory", "-public-host", f"127.0.0.1:{port}"]
+        argv += ["-backend", "memory", "-public-host", f"127.0.0.1:{front or port}"]
         process = Process(argv, {}, folder / "log")
         process.start()
         until(lambda: listens(port))

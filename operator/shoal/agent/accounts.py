@@ -4,10 +4,12 @@
  the model's own Secret      annotation of the TrainedModel      alone, and for that model only
  else the service's          annotation of the InferenceService  alone
  else the ServiceAccount's   its list `secrets`                  those that are there
+
+ `storage` of a model       an entry of one Secret              alone, for `shoal fetch`
 ```
 
 One reading of each serves all downloads that start within a second, so that a thousand models
-at start are not two thousand requests. Callers: fetches.
+at start are not two thousand requests. Callers: fetches, commands.
 """
 
 import asyncio
@@ -19,10 +21,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from shoal import names
 from shoal.agent.apis import ApiError
 from shoal.reasons import Reason
-from shoal.storage.credentials import CA_BUNDLE_KEY, Credentials, Holder
+from shoal.storage import entries
+from shoal.storage.credentials import Credentials, Holder
+from shoal.storage.entries import Entry
 from shoal.storage.failures import FetchError, Kind
+from shoal.storagespecs import StorageSpec
 
 _LOG = logging.getLogger(__name__)
 _FRESH_SECONDS = 1.0
@@ -106,6 +112,25 @@ class Accounts:
                 raise reading.failure
             return reading.last or Credentials(environ=self._environ)
 
+    async def read_entry(self, spec: StorageSpec) -> tuple[Entry, Credentials]:
+        """Read what `storage` of a model names; the ServiceAccount's Secrets are not used then.
+
+        Raises:
+            FetchError: it is not there, may not be read, cannot be understood, or nobody answers.
+        """
+        try:
+            secret, problem = await self._secret_of(spec.secret)
+            entry = entries.read(spec, secret) if secret else entries.missing(spec, problem)
+            account, _, _ = await self._listed()
+            holder = _with_authority(await self._trusting(entry.holder), account)
+            if not entry.is_login:
+                account, holder = _as_account(account, holder), replace(holder, annotations={})
+        except ApiError as error:
+            message = f"credentials cannot be read: {error}"
+            raise FetchError(Kind.TRANSIENT, Reason.CREDENTIALS_NOT_FOUND, message) from error
+        lack = (entry.problem or f"{entry.name} has no credentials for it",)
+        return entry, Credentials((holder,), account, self._environ, lack)
+
     async def _renew(self, reading: _Reading, name: str) -> None:
         reading.failure = None
         try:
@@ -131,11 +156,8 @@ class Accounts:
             secret, problem = await self._secret_of(name)
             if secret is None:
                 missing.append(f"{problem}; it is listed by ServiceAccount {self._who}")
-            elif account and not secret.bundle:
-                authority, problem = account.authority, account.problem
-                secrets.append(replace(secret, authority=authority, problem=problem))
             else:
-                secrets.append(secret)
+                secrets.append(_with_authority(secret, account))
         return Credentials(tuple(secrets), account, self._environ, tuple(missing))
 
     async def _listed(self) -> tuple[Holder | None, list[str], list[str]]:
@@ -182,9 +204,9 @@ class Accounts:
                 f"the InferenceService too, as serving.kserve.io/s3-cabundle-configmap"
             )
             return replace(holder, problem=problem)
-        if text := str((body.get("data") or {}).get(CA_BUNDLE_KEY, "")).strip():
+        if text := str((body.get("data") or {}).get(names.CA_BUNDLE_KEY, "")).strip():
             return replace(holder, authority=text)
-        return replace(holder, problem=f"{where} has no {CA_BUNDLE_KEY}")
+        return replace(holder, problem=f"{where} has no {names.CA_BUNDLE_KEY}")
 
     async def _get(self, name: str) -> dict[str, Any]:
         """Read a Secret; ask twice before a refusal that is new is believed.
@@ -205,6 +227,20 @@ class Accounts:
     @property
     def _who(self) -> str:
         return f"{self._namespace}/{self._account}"
+
+
+def _as_account(account: Holder | None, entry: Holder) -> Holder:
+    """Have the pod's role go where an entry without keys leads."""
+    name = account.name if account else entry.name
+    notes = {**(account.annotations if account else {}), **entry.annotations}
+    return Holder(name, {}, notes, entry.authority, entry.problem)
+
+
+def _with_authority(holder: Holder, account: Holder | None) -> Holder:
+    """Trust whom the ServiceAccount trusts, where the Secret names nobody."""
+    if account is None or holder.bundle:
+        return holder
+    return replace(holder, authority=account.authority, problem=account.problem)
 
 
 def _holder(body: Mapping[str, Any], word: str) -> Holder:

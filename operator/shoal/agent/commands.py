@@ -7,30 +7,32 @@ the file that the kubelet reads, so that it is found in the InferenceService's s
 
 import asyncio
 import contextlib
-import functools
 import random
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from aiohttp import ClientSession
 
-from shoal import logs
+from shoal import logs, storagespecs
 from shoal.agent import deliveries, retries
 from shoal.agent.accounts import Accounts, Identity
 from shoal.agent.apis import Api
 from shoal.agent.deliveries import Tools
 from shoal.settings import FetchSettings
-from shoal.storage import transfers
+from shoal.storage import entries, transfers, uris
 from shoal.storage.credentials import Credentials
 from shoal.storage.failures import FetchError
 from shoal.storage.limits import Limits
 from shoal.storage.uris import Location
+from shoal.storagespecs import StorageSpec
 
 FAILED, MISUSED, STOPPED = 1, 2, 128 + signal.SIGTERM
 
-Pairs = Sequence[tuple[Location, Path]]
+Pairs = Sequence[tuple[str, Path]]
+Find = Callable[[str], Awaitable[tuple[Location, Credentials]]]
 
 
 class UsageError(ValueError):
@@ -41,7 +43,7 @@ def run(settings: FetchSettings, words: Sequence[str]) -> int:
     """Bring every model, one after the other; return the exit code."""
     logs.install_plain()
     try:
-        asyncio.run(_run(settings, parse(words)))
+        asyncio.run(_run(settings, parse(words, settings.storage_spec)))
     except UsageError as error:
         return _end(settings, MISUSED, str(error))
     except (asyncio.CancelledError, KeyboardInterrupt):
@@ -51,8 +53,8 @@ def run(settings: FetchSettings, words: Sequence[str]) -> int:
     return 0
 
 
-def parse(words: Sequence[str]) -> Pairs:
-    """Read the arguments.
+def parse(words: Sequence[str], spec: str = "") -> Pairs:
+    """Read the arguments; `storage://PATH` is an address where a storage spec is told.
 
     Raises:
         UsageError: they are no pairs of address and folder, each folder once.
@@ -63,8 +65,15 @@ def parse(words: Sequence[str]) -> Pairs:
     for folder in folders:
         if folders.count(folder) > 1:
             raise UsageError(f"{folder}: is named twice; give each model a folder of its own")
+    for word in words[::2]:
+        if not (spec and word.startswith(storagespecs.PREFIX)):
+            _check(word)
+    return list(zip(words[::2], folders, strict=True))
+
+
+def _check(address: str) -> None:
     try:
-        return list(zip(map(transfers.parse, words[::2]), folders, strict=True))
+        transfers.parse(address)
     except FetchError as error:
         raise UsageError(error.message) from error
 
@@ -74,29 +83,46 @@ async def _run(settings: FetchSettings, pairs: Pairs) -> None:
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with ClientSession() as session:
+        find = _finder(settings, session)
         tools = Tools(
-            known=_known(settings, session),
             session=session,
             limits=Limits.told(settings.downloads),
             patience=settings.patience_seconds,
             tell=_tell,
             draw=random.random,
         )
-        for location, folder in pairs:
-            await deliveries.run(location, folder, tools)
+        for address, folder in pairs:
+            await deliveries.run(uris.redact(address), partial(find, address), folder, tools)
 
 
-def _known(settings: FetchSettings, session: ClientSession) -> deliveries.Known:
+def _finder(settings: FetchSettings, session: ClientSession) -> Find:
     """Read credentials as the agent does; outside of a cluster those of the environment."""
     if not settings.namespace:
-        return functools.partial(_of_environment, settings)
+        return partial(_by_environment, settings)
     api = Api(session, settings.api_url, settings.namespace, settings.token_dir)
     identity = Identity(settings.namespace, settings.service_account, settings.storage_secret)
-    return Accounts(api, identity, settings.environ).read
+    accounts = Accounts(api, identity, settings.environ)
+    if not settings.storage_spec:
+        return partial(_by_account, accounts)
+    try:
+        return partial(_by_entry, accounts, storagespecs.decode(settings.storage_spec))
+    except ValueError as error:
+        raise UsageError(f"SHOAL_STORAGE_SPEC: {error}") from error
 
 
-async def _of_environment(settings: FetchSettings) -> Credentials:
-    return Credentials(environ=settings.environ)
+async def _by_environment(settings: FetchSettings, address: str) -> tuple[Location, Credentials]:
+    return transfers.parse(address), Credentials(environ=settings.environ)
+
+
+async def _by_account(accounts: Accounts, address: str) -> tuple[Location, Credentials]:
+    return transfers.parse(address), await accounts.read()
+
+
+async def _by_entry(
+    accounts: Accounts, spec: StorageSpec, address: str
+) -> tuple[Location, Credentials]:
+    entry, known = await accounts.read_entry(spec)
+    return entries.locate(address, entry), known
 
 
 def _tell(line: str) -> None:

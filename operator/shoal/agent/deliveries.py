@@ -29,14 +29,14 @@ from shoal.storage.limits import Limits
 from shoal.storage.transfers import Source
 from shoal.storage.uris import Location
 
-Known = Callable[[], Awaitable[Credentials]]
+Find = Callable[[], Awaitable[tuple[Location, Credentials]]]
+"""Says where a model is and what it is asked with, as both are now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What all deliveries share; `patience` are seconds without progress."""
 
-    known: Known
     session: ClientSession
     limits: Limits
     patience: float
@@ -46,23 +46,23 @@ class Tools:
     opened: transfers.Opened = transfers.opened
 
 
-async def run(location: Location, folder: Path, tools: Tools) -> None:
+async def run(shown: str, find: Find, folder: Path, tools: Tools) -> None:
     """Bring a model; a failure that time may heal is tried again, with its reason told.
 
     Raises:
         FetchError: it cannot be had, or nothing came for too long.
     """
     destination = Destination(folder)
-    meter = Meter(location.shown, tools.tell, tools.pace.now)
+    meter = Meter(shown, tools.tell, tools.pace.now)
     attempt = 0
     while True:
         attempt += 1
         try:
-            await _bring(location, destination, meter, tools)
+            await _bring(find, destination, meter, tools)
         except FetchError as error:
             failure = error
         except OSError as error:
-            failure = failures.of_disk(location.shown, error, destination.room())
+            failure = failures.of_disk(meter.shown, error, destination.room())
         else:
             return
         wait = retries.delay(failure.kind, attempt, tools.draw())
@@ -72,9 +72,10 @@ async def run(location: Location, folder: Path, tools: Tools) -> None:
         await tools.pace.pause(wait)
 
 
-async def _bring(location: Location, destination: Destination, meter: Meter, tools: Tools) -> None:
+async def _bring(find: Find, destination: Destination, meter: Meter, tools: Tools) -> None:
+    location, known = await find()
     shown, folder = location.shown, destination.folder
-    known = await tools.known()
+    meter.shown = shown
     async with tools.opened(location, known, tools.session, limits=tools.limits) as source:
         if await asyncio.to_thread(destination.holds, source.fingerprint):
             tools.tell(f"{shown}: is in {folder} already, nothing to do")

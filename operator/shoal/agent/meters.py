@@ -22,7 +22,7 @@ class Meter:
         now: Callable[[], float],
         every: float = _EVERY_SECONDS,
     ) -> None:
-        self._shown = shown
+        self.shown = shown
         self._tell = tell
         self._now = now
         self._every = every
@@ -64,7 +64,7 @@ class Meter:
             self._say(f"{amount(self._here)}{whole}, {amount(speed)}/s")
 
     def _say(self, what: str) -> None:
-        self._tell(f"{self._shown}: {what}")
+        self._tell(f"{self.shown}: {what}")
 
 
 def amount(size: float) -> str:

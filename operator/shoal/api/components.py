@@ -1,6 +1,6 @@
 """What predictor, transformer and explainer have in common (contract §1.2)."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
@@ -20,7 +20,7 @@ class ModelStorageSpec(Fields):
     """Overrides of the Secret's entry, such as type, bucket and region."""
 
     key: str | None = None
-    """Entry of the Secret `storage-config`; without it, the entry `default`."""
+    """Entry of the Secret `storage-config`; without it, `default` or `default_<type>`."""
 
     schema_path: str | None = None
     """Path of the model's schema file in the store."""
@@ -278,6 +278,13 @@ class ComponentExtensionSpec(Fields):
     """How the Deployment replaces pods, as in apps/v1."""
 
 
+ABSOLUTE: Final = "must be an absolute path other than /"
+NOT_UP: Final = "must not contain .."
+ONE_PARENT: Final = (
+    "mount paths other than those of pvc:// must have a parent directory (not /) in common"
+)
+
+
 class StorageUri(Fields):
     """One of several places that files are fetched from."""
 
@@ -287,10 +294,15 @@ class StorageUri(Fields):
     mount_path: Annotated[
         str,
         Field(max_length=255),
-        Rule("self.matches('^/.*') && self != '/'", "must be an absolute path other than /"),
-        Rule("!self.split('/').exists(part, part == '..')", "must not contain .."),
+        Rule("self.matches('^/.*') && self != '/'", ABSOLUTE),
+        Rule("!self.split('/').exists(part, part == '..')", NOT_UP),
     ] = "/mnt/models"
     """Where the container finds the files."""
+
+    @property
+    def folder(self) -> str:
+        """The mount path, without what means nothing in it."""
+        return "/" + "/".join(step for step in self.mount_path.split("/") if step not in ("", "."))
 
 
 def _top(entry: str) -> str:
@@ -304,7 +316,7 @@ STORAGE_URI_RULES = (
     Rule(
         f"self.all(s, self.all(t, {_IS_CLAIM.format('s')} || {_IS_CLAIM.format('t')}"
         f" || {_top('s')} == {_top('t')}))",
-        "mount paths other than those of pvc:// must have a parent directory (not /) in common",
+        ONE_PARENT,
     ),
     Rule(
         f"self.all(s, !{_IS_CLAIM.format('s')} || self.exists_one(t,"

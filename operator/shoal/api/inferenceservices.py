@@ -7,16 +7,17 @@ from typing import Annotated, Any, Final
 from pydantic import ConfigDict, Field
 
 from shoal import names
-from shoal.api import isvcrules, podspecs
+from shoal.api import isvcrules, modelstorages, podspecs
 from shoal.api.components import ModelStorageSpec, PodComponent, StringMap
 from shoal.api.fields import Fields, Int32, invalid, rules, validate
 from shoal.api.meta import Metadata
-from shoal.api.predictors import ModelSpec, Predictor, PredictorExtensionSpec
+from shoal.api.predictors import MISSPELT_PROTOCOL, Predictor, PredictorExtensionSpec
 from shoal.api.trainedmodels import SCHEMES
 
-AUTOSCALER_CLASSES: Final = ("hpa", "external", "keda", "none")
+KEDA: Final = "keda"
+AUTOSCALER_CLASSES: Final = ("hpa", "external", KEDA, "none")
+_SCHEMES: Final = (*SCHEMES, "file://")
 _FIRST: Final = "spec.predictor.containers[0]"
-_ONE_MODEL: Final = "huggingface"  # never a host of many (contract §5.1)
 
 
 class Transformer(PodComponent):
@@ -138,6 +139,7 @@ def parse(body: Mapping[str, Any]) -> InferenceService:
         spec=validate(Spec, body.get("spec") or {}, at="spec"),
     )
     _check_implementation(service.predictor)
+    modelstorages.check(service.predictor)
     _check_replicas(service.predictor)
     autoscaler = service.annotation(names.AUTOSCALER_CLASS_ANNOTATION)
     if autoscaler and autoscaler not in AUTOSCALER_CLASSES:
@@ -169,15 +171,34 @@ def ignored(service: InferenceService) -> list[str]:
     ]  # fmt: skip
     aliases = {name: field.alias for name, field in type(predictor).model_fields.items()}
     paths = [f"spec.predictor.{aliases[name]}" for name in unused if _is_set(predictor, name)]
+    if predictor.storage and predictor.storage.schema_path is not None:
+        paths += [
+            f"spec.predictor.{key}.storage.schemaPath" for key in predictor.framework_specs()
+        ]
+    paths += [
+        f"spec.predictor.{key}.{MISSPELT_PROTOCOL}"
+        for key, spec in predictor.framework_specs().items()
+        if spec.protocol_version and spec.misspelt_protocol_version
+    ]
     if predictor.scale_metric in ("concurrency", "rps"):
         paths.append("spec.predictor.scaleMetric")
     metrics = (predictor.auto_scaling or {}).get("metrics") or []
+    is_keda = service.annotation(names.AUTOSCALER_CLASS_ANNOTATION) == KEDA
     paths += [
         f"spec.predictor.autoScaling.metrics[{index}]"
         for index, metric in enumerate(metrics)
-        if not metric.get("resource")
+        if not metric.get("resource") and not (is_keda and metric.get("external"))
     ]
     return paths
+
+
+def misspelt(service: InferenceService) -> list[str]:
+    """List the paths of the fields that are read, though they are to be written otherwise."""
+    return [
+        f"spec.predictor.{key}.{MISSPELT_PROTOCOL}"
+        for key, spec in service.predictor.framework_specs().items()
+        if spec.misspelt_protocol_version and not spec.protocol_version
+    ]
 
 
 def _is_set(predictor: Predictor, name: str) -> bool:
@@ -204,12 +225,9 @@ def _check_replicas(predictor: Predictor) -> None:
 def _unsupported_predictor(predictor: Predictor) -> list[str]:
     found = []
     for name, spec in predictor.framework_specs().items():
-        found += _unsupported_framework(f"spec.predictor.{name}", name, spec)
-    if predictor.storage_uris:
-        found.append(
-            "spec.predictor.storageUris: not fetched by this version, "
-            "remove it and write the one storageUri of a model"
-        )
+        found += _unsupported_framework(f"spec.predictor.{name}", spec)
+    for index, row in enumerate(predictor.storage_uris or ()):
+        found += _unfetched(f"spec.predictor.storageUris[{index}].uri", row.uri)
     if predictor.worker_spec:
         found.append("spec.predictor.workerSpec: not served by this version, remove it")
     return found + _unsupported_variables(predictor)
@@ -234,28 +252,18 @@ def _unsupported_variables(predictor: Predictor) -> list[str]:
 
 def _unfetched(path: str, uri: str) -> list[str]:
     """Name an address of a kind that is not fetched, without what may be a secret in it."""
-    if uri.startswith(SCHEMES):
+    if uri.startswith(_SCHEMES):
         return []
     scheme, separator, _ = uri.partition("://")
     kind = f"{scheme}{separator}" if separator else "a path"
-    known = ", ".join(SCHEMES)
+    known = ", ".join(_SCHEMES)
     return [f"{path}: {kind} is not fetched by this version, write one that begins with {known}"]
 
 
-def _unsupported_framework(path: str, key: str, spec: PredictorExtensionSpec) -> list[str]:
+def _unsupported_framework(path: str, spec: PredictorExtensionSpec) -> list[str]:
     found = _unfetched(f"{path}.storageUri", spec.storage_uri) if spec.storage_uri else []
-    if spec.storage:
-        found.append(
-            f"{path}.storage: not fetched by this version, remove it and write storageUri"
-        )
     if spec.confidential:
         found.append(f"{path}.confidential: not served by this version, remove it")
-    given = spec.model_format if isinstance(spec, ModelSpec) else None
-    if _ONE_MODEL in (key, given.name if given else "") and not spec.storage_uri:
-        found.append(
-            f"{path}: a {_ONE_MODEL} server loads one model at its start, write its storageUri; "
-            "one that loads by its arguments is not served by this version"
-        )
     return found
 
 
@@ -266,10 +274,5 @@ def _unsupported_mode(service: InferenceService) -> list[str]:
         found.append(
             f"metadata.annotations[{names.DEPLOYMENT_MODE_ANNOTATION}]: {mode} is not served, "
             "remove it or write Standard"
-        )
-    if service.annotation(names.AUTOSCALER_CLASS_ANNOTATION) == "keda":
-        found.append(
-            f"metadata.annotations[{names.AUTOSCALER_CLASS_ANNOTATION}]: keda is not driven by "
-            "this version, write hpa, external or none"
         )
     return found

@@ -1,13 +1,16 @@
 """The predictor of an InferenceService: its implementations and their containers."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field
 
-from shoal import names
+from shoal import names, storagespecs
 from shoal.api import isvcrules, podspecs
 from shoal.api.components import ModelStorageSpec, Parallelism, PodComponent
 from shoal.api.fields import NAME_PATTERN, Fields, Raw, Rule, rules
+
+MISSPELT_PROTOCOL: Final = "ProtocolVersion"
+"""How some guides spell protocolVersion."""
 
 
 class ConfidentialSpec(Fields):
@@ -59,7 +62,7 @@ class PredictorExtensionSpec(Fields):
     protocol_version: str | None = None
     """The protocol that the server must speak: v1, v2, grpc-v1 or grpc-v2."""
 
-    misspelt_protocol_version: str | None = Field(default=None, alias="ProtocolVersion")
+    misspelt_protocol_version: str | None = Field(default=None, alias=MISSPELT_PROTOCOL)
     """Another spelling of protocolVersion, as some guides have it."""
 
     storage: ModelStorageSpec | None = None
@@ -72,6 +75,13 @@ class PredictorExtensionSpec(Fields):
     def protocol(self) -> str:
         """The protocol that is asked for, "" when none is."""
         return self.protocol_version or self.misspelt_protocol_version or ""
+
+    @property
+    def address(self) -> str:
+        """Where the model is: storageUri, or the path of `storage`; "" where it has none."""
+        if self.storage_uri or self.storage is None or self.storage.path is None:
+            return self.storage_uri or ""
+        return storagespecs.address(self.storage.path)
 
     @property
     def container(self) -> Raw:
@@ -195,13 +205,19 @@ class Predictor(PodComponent):
     def storage_uri(self) -> str:
         """The address of the one model that its server begins with, "" where there is none.
 
-        It is that of the framework, or STORAGE_URI of the first container of one's own.
+        It is that of the framework, or STORAGE_URI of the first container of one's own; a path of
+        `storage` is written as `storagespecs.address`.
         """
         for spec in self.framework_specs().values():
-            return spec.storage_uri or ""
+            return spec.address
         env = (self.containers[0].get("env") or []) if self.containers else []
         values = [row.get("value") for row in env if row.get("name") == names.STORAGE_URI_VARIABLE]
         return str(values[-1] or "") if values else ""
+
+    @property
+    def storage(self) -> ModelStorageSpec | None:
+        """Where the credentials of that model are, where it says so itself."""
+        return next((spec.storage for spec in self.framework_specs().values()), None)
 
     def environment(self) -> list[tuple[str, dict[str, Any]]]:
         """List the containers' environment variables, raw, each with its container's path."""

@@ -14,8 +14,10 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    model_validator,
 )
 
+from shoal import names
 from shoal.api import quantities
 from shoal.api.fields import Fields
 
@@ -114,6 +116,8 @@ class DeployConfig(Part):
 
     default_deployment_mode: Annotated[str, AfterValidator(_mode)] = STANDARD
     deployment_rollout_strategy: _RolloutStrategy = _RolloutStrategy()
+    max_concurrent_rollouts: Positive = 10
+    """Services whose pods are made anew at a time for what their users did not change."""
 
     @property
     def max_surge(self) -> str | None:
@@ -126,7 +130,57 @@ class DeployConfig(Part):
         return self.deployment_rollout_strategy.default_rollout.max_unavailable
 
 
-class SidecarConfig(Part):
+class _Amounts(Part):
+    """Resources, of which a default never contradicts what is given.
+
+    The API server refuses a request above its limit, and so every pod that has one.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow(cls, given: Any) -> Any:  # noqa: ANN401 - as pydantic has it
+        if not isinstance(given, dict):
+            return given
+        return given | _followed(cls, given, "cpu") | _followed(cls, given, "memory")
+
+
+def _followed(kind: type[Part], given: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Move the default end that the given one would cross; 0 is no bound.
+
+    Raises:
+        ValueError: both are given, and cross.
+    """
+    ends = {f"{name}Request": f"{name}_request", f"{name}Limit": f"{name}_limit"}
+    said = [key for key in ends if given.get(key) is not None]
+    request, limit = (
+        str(given[key] if key in said else kind.model_fields[field].default)
+        for key, field in ends.items()
+    )
+    if not (_is_quantity(request) and _is_quantity(limit)) or not quantities.parse(limit):
+        return {}  # the fields' own checks say what is wrong
+    if quantities.parse(request) <= quantities.parse(limit):
+        return {}
+    if len(said) > 1:
+        raise ValueError(f"{name}Request {request} is above {name}Limit {limit}; lower it")
+    return {f"{name}Limit": request} if f"{name}Request" in said else {f"{name}Request": limit}
+
+
+def _is_quantity(text: str) -> bool:
+    try:
+        quantities.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+class ServiceConfig(Part):
+    """How Services are made (key `service`)."""
+
+    headless: bool = Field(default=False, alias="serviceClusterIPNone")
+    """Whether predictors' Services have no address of their own, only those of their pods."""
+
+
+class SidecarConfig(_Amounts):
     """Image and resources of a container that the operator adds."""
 
     image: Annotated[str, Field(min_length=1)] = DEFAULT_IMAGE
@@ -153,7 +207,7 @@ class StorageInitializerConfig(SidecarConfig):
     """The init container that fetches a service's own model (key `storageInitializer`)."""
 
     ca_bundle_config_map_name: str = ""
-    ca_bundle_volume_mount_path: str = "/etc/ssl/custom-certs"
+    ca_bundle_volume_mount_path: Annotated[str, Field(pattern="^/.+")] = "/etc/ssl/custom-certs"
     enable_modelcar: bool = True
     cpu_modelcar: Amount = "10m"
     memory_modelcar: Amount = "15Mi"
@@ -162,7 +216,14 @@ class StorageInitializerConfig(SidecarConfig):
     oci_model_mode: Annotated[str, Field(pattern="^(modelcar|native|fetch)?$")] = ""
 
 
-class _Resource(Part):
+class CredentialsConfig(Part):
+    """Where credentials of stores are found (key `credentials`, contract §4.5)."""
+
+    storage_spec_secret_name: Annotated[str, Field(min_length=1)] = "storage-config"  # noqa: S105 - a name
+    storage_secret_name_annotation: str = names.STORAGE_SECRET_ANNOTATION
+
+
+class _Resource(_Amounts):
     cpu_limit: Amount = "1"
     memory_limit: Amount = "2Gi"
     cpu_request: Amount = "1"
@@ -206,10 +267,20 @@ class ServingConfig(Part):
 
     ingress: IngressConfig = IngressConfig()
     deploy: DeployConfig = DeployConfig()
+    service: ServiceConfig = ServiceConfig()
     agent: AgentConfig = AgentConfig()
     storage_initializer: StorageInitializerConfig = StorageInitializerConfig()
     inference_service: InferenceServiceConfig = InferenceServiceConfig()
+    credentials: CredentialsConfig = CredentialsConfig()
     cluster_domain: str = "cluster.local"
+    own_image: str = DEFAULT_IMAGE
+    """The operator's; agents have it where the configuration names none."""
+
+    def with_own_image(self, image: str) -> "ServingConfig":
+        """Give agents another image of the operator's, where they have one of its."""
+        if self.agent.image != self.own_image:
+            return self
+        return self.model_copy(update={"agent": self.agent.model_copy(update={"image": image})})
 
 
 def parse(data: Mapping[str, str], *, default_image: str = DEFAULT_IMAGE) -> ServingConfig:
@@ -222,9 +293,12 @@ def parse(data: Mapping[str, str], *, default_image: str = DEFAULT_IMAGE) -> Ser
     return ServingConfig(
         ingress=_part(IngressConfig, data, "ingress", {}),
         deploy=_part(DeployConfig, data, "deploy", {}),
+        service=_part(ServiceConfig, data, "service", {}),
         agent=_part(AgentConfig, data, "agent", image),
         storage_initializer=_part(StorageInitializerConfig, data, "storageInitializer", image),
         inference_service=_part(InferenceServiceConfig, data, "inferenceService", {}),
+        credentials=_part(CredentialsConfig, data, "credentials", {}),
+        own_image=default_image,
     )
 
 
@@ -237,6 +311,8 @@ def _part(
         first = error.errors(include_url=False)[0]
         field = ".".join(str(step) for step in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "value_error" and isinstance(first["input"], dict):  # of several
+            raise ValueError(f"key {key}: {message}") from error
         raise ValueError(
             f"key {key}: field {field}: {message}, got {first['input']!r:.80}"
         ) from error

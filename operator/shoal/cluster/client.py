@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, Final, Self
 from urllib.parse import urlencode
@@ -153,7 +153,9 @@ class Client:
             if error.status not in (404, 409):
                 raise
 
-    async def watch(self, kind: Kind, namespace: str, name: str) -> AsyncIterator[Body | None]:
+    async def watch(
+        self, kind: Kind, namespace: str, name: str
+    ) -> AsyncGenerator[Body | None, None]:
         """Yield one object as it is now (None: absent), then each time that it changed.
 
         Ends when the server ends the stream; the caller calls again.

@@ -63,6 +63,7 @@ SERVICE_ACCOUNT: Final = Kind("v1", "ServiceAccount", "serviceaccounts")
 AUTOSCALER: Final = Kind(
     "autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", selector=_OURS
 )
+SCALED_OBJECT: Final = Kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects", selector=_OURS)
 INGRESS: Final = Kind("networking.k8s.io/v1", "Ingress", "ingresses", selector=_OURS)
 ROLE: Final = Kind("rbac.authorization.k8s.io/v1", "Role", "roles", selector=_OURS)
 ROLE_BINDING: Final = Kind(
@@ -72,10 +73,16 @@ LEASE: Final = Kind("coordination.k8s.io/v1", "Lease", "leases")
 EVENT: Final = Kind("v1", "Event", "events")
 
 CHILDREN: Final = (DEPLOYMENT, SERVICE, CONFIG_MAP, AUTOSCALER, INGRESS, ROLE, ROLE_BINDING)
+OPTIONAL: Final = (SCALED_OBJECT,)
+"""Children of kinds that not every cluster knows; they are watched where it does."""
+
+SCALERS: Final = (AUTOSCALER, SCALED_OBJECT)
 RUNTIMES: Final = (SERVING_RUNTIME, CLUSTER_SERVING_RUNTIME)
 WATCHED: Final = (INFERENCE_SERVICE, TRAINED_MODEL, *RUNTIMES, *CHILDREN, POD, SERVICE_ACCOUNT)
 
-_BY_NAME: Final = {(kind.api_version, kind.kind): kind for kind in (*WATCHED, LEASE, EVENT)}
+_BY_NAME: Final = {
+    (kind.api_version, kind.kind): kind for kind in (*WATCHED, *OPTIONAL, LEASE, EVENT)
+}
 
 
 def of(body: dict[str, object]) -> Kind:

@@ -1,6 +1,6 @@
 """What the flow asks of the cluster: Protocols, so that tests can answer with fakes."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Protocol
 
 from shoal.cluster.kinds import Kind
@@ -71,6 +71,13 @@ class Cluster(Protocol):
 
     async def create(self, body: Body) -> Body:
         """Create an object that nobody else writes (events, leases)."""
+
+
+class Watcher(Protocol):
+    """Watches one object."""
+
+    def watch(self, kind: Kind, namespace: str, name: str) -> AsyncGenerator[Body | None, None]:
+        """Yield the object now and each time that it changed; None while there is none."""
 
 
 class Agents(Protocol):

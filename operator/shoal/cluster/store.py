@@ -10,15 +10,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from shoal import names
+from shoal import names, reasons
 from shoal.cluster import kinds
 from shoal.cluster.kinds import Kind
 from shoal.cluster.ports import Body
+from shoal.desired import records
 from shoal.runtimes import pins
 
 Key = tuple[str, str]
 """Namespace and name of an InferenceService: what is reconciled."""
 
+_NEXT: Final = 10  # some of the first may have begun, and their statuses not said so yet
 _GRAVES: Final = 20_000
 _WITHOUT_OWNERSHIP: Final = (kinds.TRAINED_MODEL, kinds.POD, kinds.SERVICE_ACCOUNT)
 
@@ -30,7 +32,13 @@ class Store:
         self._shelves: dict[str, dict[Key, Body]] = defaultdict(dict)
         self._by_service: dict[tuple[str, Key], set[str]] = defaultdict(set)
         self._removals: dict[str, set[Key]] = defaultdict(set)
+        self.watched: tuple[Kind, ...] = kinds.WATCHED
+        """The kinds that are kept up to date here."""
         self._gone: dict[str, None] = {}  # uids, which never come back, in the order of removal
+
+    def watch_too(self, kind: Kind) -> None:
+        """Keep one of the kinds that not every cluster knows."""
+        self.watched = (*self.watched, kind)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
         """Return one object, if there is one."""
@@ -71,6 +79,8 @@ class Store:
         concerned = self._forget(kind, place) | set(self._keys(kind, body))
         if kind in kinds.RUNTIMES:
             concerned |= self._users_of_runtime(kind, place, body)
+        if kind is kinds.DEPLOYMENT and not records.is_rolling(body):
+            concerned |= self._next_in_line(place)
         self._shelves[kind.plural][place] = body
         self._removals[kind.plural].discard(place)
         for key in self._keys(kind, body):
@@ -82,6 +92,8 @@ class Store:
         concerned = self._forget(kind, (namespace, name))
         if kind in kinds.RUNTIMES:
             concerned |= self._users_of_runtime(kind, (namespace, name), None)
+        if kind is kinds.DEPLOYMENT:
+            concerned |= self._next_in_line((namespace, name))
         held = self._shelves[kind.plural].pop((namespace, name), None)
         if held is not None and (uid := held["metadata"].get("uid")):
             self._gone[uid] = None
@@ -164,6 +176,22 @@ class Store:
     def _deployment(self, key: Key) -> Body | None:
         return next(iter(self.of_service(kinds.DEPLOYMENT, key)), None)
 
+    def rolling(self) -> set[Key]:
+        """Return the services in whose Deployments an automatic update is under way."""
+        return {
+            key
+            for body in self._shelves[kinds.DEPLOYMENT.plural].values()
+            if records.is_rolling(body)
+            for key in self._keys(kinds.DEPLOYMENT, body)
+        }
+
+    def _next_in_line(self, place: Key) -> set[Key]:
+        """Return the first of those that wait, where a Deployment is rolling no more."""
+        if not records.is_rolling(self._shelves[kinds.DEPLOYMENT.plural].get(place)):
+            return set()
+        services = self._shelves[kinds.INFERENCE_SERVICE.plural].items()
+        return set(sorted(key for key, body in services if _is_waiting(body))[:_NEXT])
+
     def users_of_account(self, namespace: str, account: str) -> set[Key]:
         """Return the InferenceServices whose predictor runs as a ServiceAccount."""
         return {
@@ -172,6 +200,11 @@ class Store:
             if place[0] == namespace
             and (body["spec"]["predictor"].get("serviceAccountName") or "default") == account
         }
+
+
+def _is_waiting(service: Body) -> bool:
+    rows = (service.get("status") or {}).get("conditions") or ()
+    return any(row.get("reason") == reasons.Reason.ROLLOUT_PENDING for row in rows)
 
 
 def _is_older(body: Body, held: Body | None) -> bool:

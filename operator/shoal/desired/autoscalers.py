@@ -11,12 +11,13 @@ from shoal.reasons import Reason
 
 HPA: Final = "hpa"
 EXTERNAL: Final = "external"
-KEDA: Final = "keda"  # refused by api.inferenceservices.unsupported before it comes here
+KEDA: Final = "keda"
 NONE: Final = "none"
 
 _CLASSES: Final = (HPA, EXTERNAL, KEDA, NONE)
 _UTILIZATION: Final = 80
-_METRICS: Final = ("cpu", "memory")
+METRICS: Final = ("cpu", "memory")
+"""What an HPA measures by itself."""
 
 
 def class_of(wanted: Wanted) -> str:
@@ -63,7 +64,7 @@ def make(wanted: Wanted) -> dict[str, Any]:
             },
             "minReplicas": minimum,
             "maxReplicas": max(predictor.max_replicas or 0, minimum),
-            "metrics": _metrics(given) or [_single(wanted)],
+            "metrics": _metrics(given) or [single(wanted)],
             **({"behavior": behavior} if behavior else {}),
         },
     }
@@ -72,19 +73,28 @@ def make(wanted: Wanted) -> dict[str, Any]:
 def _metrics(given: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Read autoScaling's resource metrics; api.inferenceservices.ignored names the others."""
     return [
-        _metric(row["resource"]["name"], _target(index, row["resource"]))
+        metric(index, row["resource"])
         for index, row in enumerate(given.get("metrics") or [])
         if row.get("resource")
     ]
 
 
-def _single(wanted: Wanted) -> dict[str, Any]:
+def metric(index: int, resource: Mapping[str, Any]) -> dict[str, Any]:
+    """Make a metric of a resource, of the given place in autoScaling's metrics.
+
+    Raises:
+        StalledError: its target is one that the API server does not know.
+    """
+    return _metric(resource["name"], _target(index, resource))
+
+
+def single(wanted: Wanted) -> dict[str, Any]:
     """Make the metric of scaleMetric and scaleTarget.
 
-    An HPA cannot measure concurrency or rps: it gets cpu, without their target.
+    Nobody here can measure concurrency or rps: they become cpu, without their target.
     """
     predictor = wanted.service.spec.predictor
-    if predictor.scale_metric in (None, *_METRICS):
+    if predictor.scale_metric in (None, *METRICS):
         return _metric(predictor.scale_metric or "cpu", _utilization(predictor.scale_target))
     return _metric("cpu", _utilization(None))
 

@@ -3,8 +3,8 @@
 ```
  Role, RoleBinding, ConfigMaps  first, so that a starting agent finds them, and the Role before
                                 the ConfigMaps, whose models may name a new Secret; for a model
-                                of the service's own the first two alone, where it is fetched
- Service(s), Deployment, HPA    the predictor
+                                of the service's own no list of models, where it is fetched
+ Service(s), Deployment, HPA    the predictor; a ScaledObject where KEDA scales it
  Ingress                        last
 ```
 """
@@ -15,11 +15,13 @@ from shoal import names
 from shoal.api.inferenceservices import InferenceService
 from shoal.desired import (
     autoscalers,
+    bundles,
     configmaps,
     deployments,
     ingresses,
     initcontainers,
     roles,
+    scaledobjects,
     services,
     shards,
 )
@@ -44,11 +46,25 @@ def make(wanted: Wanted) -> list[dict[str, Any]]:
     # Where the runtime is gone it cannot be made anew: it goes on as it is.
     kept = wanted.server.kept
     made.append(dict(kept) if kept else deployments.make(wanted))
-    if autoscalers.class_of(wanted) == autoscalers.HPA:
-        made.append(autoscalers.make(wanted))
+    made += _scaler(wanted)
     if ingresses.is_wanted(wanted):
         made.append(ingresses.make(wanted))
     return made
+
+
+def lacks_keda(wanted: Wanted) -> bool:
+    """Tell whether KEDA is to scale the predictor, and is not there."""
+    return autoscalers.class_of(wanted) == autoscalers.KEDA and not wanted.has_keda
+
+
+def _scaler(wanted: Wanted) -> list[dict[str, Any]]:
+    found = autoscalers.class_of(wanted)
+    if found == autoscalers.HPA:
+        return [autoscalers.make(wanted)]
+    if found != autoscalers.KEDA:
+        return []
+    made = scaledobjects.make(wanted)
+    return [made] if wanted.has_keda else []
 
 
 def _for_agents(wanted: Wanted) -> list[dict[str, Any]]:
@@ -56,6 +72,7 @@ def _for_agents(wanted: Wanted) -> list[dict[str, Any]]:
     return [
         roles.make(wanted, len(spread)),
         roles.make_binding(wanted),
+        *bundles.make(wanted),
         *configmaps.make(wanted, spread),
     ]
 
@@ -63,7 +80,7 @@ def _for_agents(wanted: Wanted) -> list[dict[str, Any]]:
 def _for_initializers(wanted: Wanted) -> list[dict[str, Any]]:
     if not initcontainers.is_wanted(wanted):
         return []
-    return [roles.make(wanted), roles.make_binding(wanted)]
+    return [roles.make(wanted), roles.make_binding(wanted), *bundles.make(wanted)]
 
 
 def is_stopped(service: InferenceService) -> bool:

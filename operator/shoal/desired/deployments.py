@@ -1,9 +1,11 @@
 """The predictor's Deployment (contract §2.4, §2.5), composed from containers and what is added."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-from shoal.desired import autoscalers, containers, initcontainers, metadata, sidecars
+from shoal.desired import autoscalers, containers, initcontainers, metadata, records, sidecars
+from shoal.desired.records import Record
 from shoal.desired.wanted import Wanted
 
 _POD_DEFAULTS: Final[Mapping[str, Any]] = {
@@ -25,20 +27,27 @@ _IN_PLACE: Final[Mapping[str, Any]] = {
 def make(wanted: Wanted) -> dict[str, Any]:
     """Make the Deployment.
 
-    The pod template depends on the spec, its runtime, the config and being a host alone:
-    models come and go without a pod being rolled.
+    The pod template depends on the spec, its runtime, the config and being a host, and on what
+    is recorded: neither models nor another release of the operator roll a pod.
 
     Raises:
         StalledError: the containers are unfit, or the autoscaler class is unknown.
     """
-    labels = metadata.component_labels(wanted)
-    annotations = metadata.component_annotations(wanted)
-    template = {"labels": labels} | ({"annotations": annotations} if annotations else {})
+    record = make_record(wanted)
+    pin = wanted.server.pin
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": metadata.make(
-            wanted, wanted.predictor, labels=labels, annotations={**annotations, **_record(wanted)}
+            wanted,
+            wanted.predictor,
+            labels=metadata.component_labels(wanted),
+            annotations={
+                **metadata.component_annotations(wanted),
+                # Here alone: in the pod template these would roll pods for nothing.
+                **(pin.encode() if pin else {}),
+                **record.encode(),
+            },
         ),
         "spec": {
             **_replicas(wanted),
@@ -46,15 +55,48 @@ def make(wanted: Wanted) -> dict[str, Any]:
             "strategy": _strategy(wanted),
             "revisionHistoryLimit": 10,
             "progressDeadlineSeconds": 600,
-            "template": {"metadata": template, "spec": _pod(wanted)},
+            "template": _template(wanted, record),
         },
     }
 
 
-def _record(wanted: Wanted) -> dict[str, str]:
-    """Record the runtime here alone: in the pod template it would roll pods for nothing."""
-    pin = wanted.server.pin
-    return pin.encode() if pin else {}
+def make_record(wanted: Wanted) -> Record:
+    """Make the record of the template that is to be, over that of the one that is.
+
+    Raises:
+        StalledError: as `make`.
+    """
+    fresh = Record(
+        template=records.digest(_template(wanted, records.NOTHING)),
+        predictor=wanted.predictor_digest,
+        source=wanted.source_digest,
+        host=wanted.is_host,
+        image=wanted.config.own_image,
+        labels=metadata.allowed_labels(wanted, wanted.service.metadata.labels),
+        annotations=metadata.object_annotations(wanted),
+    )
+    return records.keep(wanted.deployment, fresh)
+
+
+def behind(wanted: Wanted, deployment: Mapping[str, Any]) -> list[str]:
+    """List the service's labels and annotations that a Deployment's pods have otherwise."""
+    record = records.decode(deployment)
+    if record is None:
+        return []
+    labels, annotations = metadata.component_labels, metadata.component_annotations
+    pairs = (
+        (labels(wanted, record.labels), labels(wanted)),
+        (annotations(wanted, record.annotations), annotations(wanted)),
+    )
+    return sorted(key for pair in pairs for key in records.differing(*pair))
+
+
+def _template(wanted: Wanted, record: Record) -> dict[str, Any]:
+    labels = metadata.component_labels(wanted, record.labels)
+    annotations = metadata.component_annotations(wanted, record.annotations)
+    meta = {"labels": labels} | ({"annotations": annotations} if annotations else {})
+    config = wanted.config.with_own_image(record.image)
+    return {"metadata": meta, "spec": _pod(replace(wanted, config=config))}
 
 
 def _pod(wanted: Wanted) -> dict[str, Any]:
@@ -65,7 +107,7 @@ def _pod(wanted: Wanted) -> dict[str, Any]:
     }
     if wanted.is_host:
         return sidecars.inject(wanted, pod)
-    return initcontainers.inject(wanted, pod) if initcontainers.uri(wanted) else pod
+    return initcontainers.inject(wanted, pod) if initcontainers.has_models(wanted) else pod
 
 
 def _replicas(wanted: Wanted) -> dict[str, int]:

@@ -9,10 +9,11 @@ def is_host(
 ) -> bool:
     """Tell whether the predictor's pods get an agent.
 
-    A predictor with storage of its own never is. Else it is by upstream's rule (contract
-    §5.1), or as soon as a TrainedModel names it (W1), or when it is one `already`, by the
-    annotation on its Deployment: deleting the last model must roll no pod.
+    A predictor with storage of its own never is, nor one whose server holds one model. Else it
+    is by upstream's rule (contract §5.1), or as soon as a TrainedModel names it (W1), or when it
+    is one `already`, by the annotation on its Deployment: deleting the last model must roll no
+    pod.
     """
-    if service.spec.predictor.has_storage:
+    if service.spec.predictor.has_storage or server.holds_one:
         return False
     return named_by_model or already or server.takes_models

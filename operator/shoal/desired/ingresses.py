@@ -6,7 +6,6 @@ from shoal import names
 from shoal.desired import metadata, urls
 from shoal.desired.wanted import Wanted
 
-_CLUSTER_LOCAL: Final = "cluster-local"
 _LOCAL_DOMAIN: Final = "svc.cluster.local"
 
 
@@ -16,7 +15,7 @@ def is_wanted(wanted: Wanted) -> bool:
     return not (
         ingress.disable_ingress_creation
         or ingress.ingress_domain == _LOCAL_DOMAIN
-        or wanted.service.metadata.labels.get(names.VISIBILITY_LABEL) == _CLUSTER_LOCAL
+        or urls.is_local(wanted.service)
     )
 
 

@@ -28,15 +28,19 @@ def make(
 
 def object_labels(wanted: Wanted) -> dict[str, str]:
     """Make the labels of a child that belongs to no component."""
-    return {**wanted.service.metadata.labels, names.INFERENCE_SERVICE_LABEL: wanted.name}
+    own = allowed_labels(wanted, wanted.service.metadata.labels)
+    return {**own, names.INFERENCE_SERVICE_LABEL: wanted.name}
 
 
-def component_labels(wanted: Wanted) -> dict[str, str]:
-    """Make the labels of the predictor's objects and pods; later ones win."""
+def component_labels(wanted: Wanted, own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Make the labels of the predictor's objects and pods; later ones win.
+
+    `own` are the InferenceService's labels where they are not those that it has now.
+    """
+    service = wanted.service.metadata.labels if own is None else own
+    given = {**wanted.server.labels, **service, **wanted.service.spec.predictor.labels}
     return {
-        **wanted.server.labels,
-        **wanted.service.metadata.labels,
-        **wanted.service.spec.predictor.labels,
+        **allowed_labels(wanted, given),
         names.INFERENCE_SERVICE_LABEL: wanted.name,
         names.COMPONENT_LABEL: _PREDICTOR,
         **selector(wanted),
@@ -53,14 +57,20 @@ def object_annotations(wanted: Wanted) -> dict[str, str]:
     return _allowed(wanted, wanted.service.metadata.annotations)
 
 
-def component_annotations(wanted: Wanted) -> dict[str, str]:
-    """Make the annotations of the predictor's objects and pods; later ones win."""
+def component_annotations(wanted: Wanted, own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Make the annotations of the predictor's objects and pods; `own` and order are as above."""
     return {
         **_allowed(wanted, wanted.server.annotations),
-        **object_annotations(wanted),
+        **(object_annotations(wanted) if own is None else own),
         **_agent(wanted),
         **_allowed(wanted, wanted.service.spec.predictor.annotations),
     }
+
+
+def allowed_labels(wanted: Wanted, labels: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what the config disallows."""
+    disallowed = wanted.config.inference_service.service_label_disallowed_list
+    return {key: value for key, value in labels.items() if key not in disallowed}
 
 
 def _allowed(wanted: Wanted, annotations: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ Secrets by name and a watch on its ConfigMaps by name.
 from typing import Any
 
 from shoal import names
-from shoal.desired import metadata
+from shoal.desired import credentials, metadata
 from shoal.desired.wanted import Wanted
 
 _GROUP = "rbac.authorization.k8s.io"
@@ -20,10 +20,9 @@ def make(wanted: Wanted, shards: int = 1) -> dict[str, Any]:
         *([_list_of_models(wanted, shards)] if wanted.is_host else []),
         _rule("serviceaccounts", [account], ["get"]),
     ]
-    if bundles := _bundles(wanted):
+    if bundles := credentials.bundles(wanted):
         rules.append(_rule("configmaps", bundles, ["get"]))
-    named = {model.storage_secret for model in wanted.models}
-    secrets = sorted({*wanted.secrets, storage_secret(wanted), *named} - {""})
+    secrets = credentials.secrets(wanted)
     if secrets and wanted.may_grant_secrets:
         rules.append(_rule("secrets", secrets, ["get"]))
     return {**_object(wanted, "Role"), "rules": rules}
@@ -52,18 +51,6 @@ def make_binding(wanted: Wanted) -> dict[str, Any]:
             }
         ],
     }
-
-
-def storage_secret(wanted: Wanted) -> str:
-    """Read the Secret that an annotation of the service or its predictor names; "" is none."""
-    annotations = metadata.component_annotations(wanted)
-    return annotations.get(names.STORAGE_SECRET_ANNOTATION, "")
-
-
-def _bundles(wanted: Wanted) -> list[str]:
-    """Name the ConfigMaps with an authority for S3; a Secret's own naming is not seen here."""
-    annotations = metadata.component_annotations(wanted)
-    return sorted({wanted.ca_bundle, annotations.get(names.CA_BUNDLE_ANNOTATION, "")} - {""})
 
 
 def _object(wanted: Wanted, kind: str) -> dict[str, Any]:

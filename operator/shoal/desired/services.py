@@ -1,7 +1,7 @@
 """The Services of a predictor (contract §2.6): its own, and the one named as the service."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from shoal import names
 from shoal.desired import metadata
@@ -10,6 +10,9 @@ from shoal.errors import StalledError
 from shoal.reasons import Reason
 from shoal.runtimes import servers
 
+HEADLESS: Final = "None"
+"""The clusterIP of a Service without one."""
+
 
 def make(wanted: Wanted) -> dict[str, Any]:
     """Make the predictor's Service.
@@ -17,7 +20,7 @@ def make(wanted: Wanted) -> dict[str, Any]:
     Raises:
         StalledError: two ports of the server need the same Service port.
     """
-    return _service(
+    made = _service(
         wanted,
         metadata.make(
             wanted,
@@ -26,13 +29,16 @@ def make(wanted: Wanted) -> dict[str, Any]:
             annotations=metadata.component_annotations(wanted),
         ),
     )
+    if wanted.config.service.headless:
+        made["spec"]["clusterIP"] = HEADLESS
+    return made
 
 
 def make_entry(wanted: Wanted) -> dict[str, Any]:
     """Make the Service by which pods call the InferenceService by its name (W1.7).
 
     It has no annotations and no component label: what scrapes, publishes or selects a
-    predictor's Service must find one, not two.
+    predictor's Service must find one, not two. It keeps port 80 also where that one is headless.
 
     Raises:
         StalledError: as `make`.

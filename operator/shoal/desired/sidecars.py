@@ -4,25 +4,17 @@ Called by `deployments` for hosts. Models live in two volumes: the store holds t
 `/mnt/models/<model>` is a link into it that the agent switches at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from shoal import names
 from shoal.api import quantities
 from shoal.api.settings import AgentConfig
-from shoal.desired import additions, roles
+from shoal.desired import additions, bundles, credentials
 from shoal.desired.wanted import Wanted
 from shoal.runtimes import servers
 
 _USER: Final = "the agent that loads models into this server"
-_VOLUMES: Final = frozenset(
-    {
-        names.MODEL_DIR_VOLUME,
-        names.MODEL_STORE_VOLUME,
-        names.MODEL_CONFIG_VOLUME,
-        names.AGENT_TOKEN_VOLUME,
-    }
-)
 _MOUNTS: Final = {
     names.MODEL_DIR_VOLUME: names.MODEL_DIR,
     names.MODEL_STORE_VOLUME: names.MODEL_STORE_DIR,
@@ -38,7 +30,7 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
         StalledError: the user's own container, volume, port or mount is where the agent's is.
     """
     server = servers.server_index(pod["containers"])
-    _refuse_conflicts(pod, server)
+    _refuse_conflicts(pod, server, {row["name"] for row in _volumes(wanted)})
     users = list(pod["containers"])
     port = servers.server_port(users[server])
     users[server] = _with_models(wanted, users[server])
@@ -71,6 +63,7 @@ def make(
             *({"name": name, "mountPath": path} for name, path in _MOUNTS.items()),
             additions.mount(names.MODEL_CONFIG_VOLUME, names.MODEL_CONFIG_DIR),
             additions.token_mount(),
+            *bundles.mounts(wanted),
             *claims,
         ],
     }
@@ -103,7 +96,8 @@ def _env(wanted: Wanted, server_port: int) -> list[dict[str, Any]]:
         "SHOAL_INFERENCE_SERVICE": wanted.name,
         "SHOAL_SERVICE_ACCOUNT": wanted.service.spec.predictor.service_account_name,
         "SHOAL_SERVER_URL": f"http://127.0.0.1:{server_port}",
-        "SHOAL_STORAGE_SECRET": roles.storage_secret(wanted),
+        "SHOAL_STORAGE_SECRET": credentials.secret(wanted),
+        **bundles.env(wanted),
         "SHOAL_STORE_BYTES": _store_bytes(wanted),
         **_concurrency(wanted.config.agent),
         **additions.fetch_limits(wanted.config.agent),
@@ -139,6 +133,7 @@ def _volumes(wanted: Wanted) -> list[dict[str, Any]]:
         {"name": names.MODEL_STORE_VOLUME, "emptyDir": _store(wanted)},
         {"name": names.MODEL_CONFIG_VOLUME, "projected": config},
         additions.token_volume(),
+        *bundles.volumes(wanted),
     ]
 
 
@@ -161,10 +156,10 @@ def _store_bytes(wanted: Wanted) -> str:
     return str(limit) if limit else ""
 
 
-def _refuse_conflicts(pod: Mapping[str, Any], server: int) -> None:
+def _refuse_conflicts(pod: Mapping[str, Any], server: int, volumes: Collection[str]) -> None:
     for field in ("initContainers", "containers"):
         additions.refuse_names(pod, field, {names.AGENT_CONTAINER}, _USER)
-    additions.refuse_names(pod, "volumes", _VOLUMES, _USER)
+    additions.refuse_names(pod, "volumes", volumes, _USER)
     for index, user in enumerate(pod["containers"]):
         _refuse_port(user, f"containers[{index}]")
     where = f"containers[{server}]"

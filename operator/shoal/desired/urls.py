@@ -11,6 +11,7 @@ from shoal.errors import StalledError
 from shoal.reasons import Reason
 from shoal.runtimes import placeholders, servers
 
+_CLUSTER_LOCAL = "cluster-local"
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+\Z")
 
@@ -42,20 +43,32 @@ def host(config: ServingConfig, name: str, service: InferenceService, domain: st
     return text
 
 
-def url(config: ServingConfig, service: InferenceService) -> str:
-    """Make the URL at which the service answers from outside."""
+def is_local(service: InferenceService) -> bool:
+    """Tell whether the service is, by its label, to be reached from inside the cluster alone."""
+    return service.metadata.labels.get(names.VISIBILITY_LABEL) == _CLUSTER_LOCAL
+
+
+def url(config: ServingConfig, service: InferenceService, port: int = 0) -> str:
+    """Make the URL at which the service answers: its address where nobody outside is to ask."""
+    if is_local(service):
+        return address(config, service, port)
     return f"{config.ingress.url_scheme}://{host(config, service.metadata.name, service)}"
 
 
-def component_url(config: ServingConfig, service: InferenceService) -> str:
+def component_url(config: ServingConfig, service: InferenceService, port: int = 0) -> str:
     """Make the URL of the predictor alone; upstream's scheme is always http."""
+    if is_local(service):
+        return address(config, service, port)
     return f"http://{host(config, _predictor(service), service)}"
 
 
-def address(config: ServingConfig, service: InferenceService) -> str:
-    """Make the URL at which the service answers from inside the cluster."""
-    namespace = service.metadata.namespace
-    return f"http://{_predictor(service)}.{namespace}.svc.{config.cluster_domain}"
+def address(config: ServingConfig, service: InferenceService, port: int = 0) -> str:
+    """Make the URL at which the service answers from inside the cluster.
+
+    `port` is the server's own, which counts where the Service is headless.
+    """
+    host = f"{_predictor(service)}.{service.metadata.namespace}.svc.{config.cluster_domain}"
+    return f"http://{host}:{port}" if port and config.service.headless else f"http://{host}"
 
 
 def model_path(name: str, protocol: str) -> str:

@@ -1,6 +1,8 @@
 """What one reconcile knows when it builds the children; made by `reconcile`, read here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from shoal import modelconfig, names
 from shoal.api.inferenceservices import InferenceService
@@ -18,6 +20,10 @@ class Wanted:
     `ca_bundle` is the ConfigMap with an authority for S3 that it names;
     `entry_service` is False where somebody else has a Service of the InferenceService's name;
     `may_grant_secrets` tells whether the operator holds the right to pass on;
+    `authority` is the installation's CA bundle as PEM text, as far as it is known;
+    `has_keda` tells whether the cluster knows KEDA's ScaledObject;
+    `predictor_digest` and `source_digest` are of what pods are made of (`records.Record`);
+    `deployment` is the predictor's as it is now;
     `make_room` tells that no node has room for the first pod with an agent beside one without.
     """
 
@@ -30,7 +36,12 @@ class Wanted:
     secrets: tuple[str, ...] = ()
     ca_bundle: str = ""
     entry_service: bool = True
+    has_keda: bool = False
+    predictor_digest: str = ""
+    source_digest: str = ""
+    deployment: Mapping[str, Any] | None = None
     make_room: bool = False
+    authority: str = ""
     may_grant_secrets: bool = True
 
     @property

@@ -38,7 +38,7 @@ class Inbox:
 
     async def relist(self, cluster: Cluster, namespaces: tuple[str, ...]) -> None:
         """Compare the store with what the API server lists, kind by kind, and mend it."""
-        for kind in kinds.WATCHED:
+        for kind in self._store.watched:
             before = self._store.versions(kind)
             listed = [
                 body

@@ -47,6 +47,7 @@ from shoal.settings import OperatorSettings
 _log: Final = logging.getLogger(__name__)
 _ABILITY_SECONDS: Final = 0.5
 _LONGEST_ABILITY_SECONDS: Final = 5.0
+_NEWCOMER_SECONDS: Final = 10.0
 _LEAVE_SECONDS: Final = 3.0
 
 
@@ -127,16 +128,20 @@ class Operator:
             if self._settings.leader_election:
                 tasks.create_task(self._elector.hold())
             tasks.create_task(self._configuration.follow(self._client))
+            tasks.create_task(self._configuration.bundle.follow(self._client))
             await self._configuration.known()
-            handlers = watches.registry(self._inbox, self._client, self._streams)
+            await self._optional()
+            watched = self._store.watched
+            handlers = watches.registry(self._inbox, self._client, self._streams, watched)
             scope = Scope(namespaces, self._settings.identity, self._settings.silence_seconds)
             tasks.create_task(watches.run(handlers, scope, self._take_signals))
-            await watches.opened(self._streams, namespaces)
+            await watches.opened(self._streams, watched, namespaces)
             await self._inbox.relist(self._client, namespaces)
             await installs.apply(self._client, self._store, self._runtimes)
             self._synced = True
             _log.info("in step with the cluster: %d services", len(self._store.services()))
             self._wake_all()
+            tasks.create_task(self._newcomers())
             tasks.create_task(installs.keep(self._client, self._store, self._runtimes))
             for _ in range(self._settings.workers):
                 tasks.create_task(self._queue.work(self._reconciler.reconcile))
@@ -158,6 +163,26 @@ class Operator:
             await asyncio.sleep(pause)
             pause = min(_LONGEST_ABILITY_SECONDS, 2 * pause)
         self._able = True
+
+    async def _optional(self) -> None:
+        """Watch the optional kinds that the API server has by now."""
+        for kind in kinds.OPTIONAL:
+            if await self._client.serves(kind):
+                self._store.watch_too(kind)
+
+    async def _newcomers(self) -> None:
+        """End when an optional kind has come, which only a new start can watch.
+
+        Raises:
+            WatchesEndedError: one has come.
+        """
+        missing = [kind for kind in kinds.OPTIONAL if kind not in self._store.watched]
+        while missing:
+            await asyncio.sleep(_NEWCOMER_SECONDS)
+            for kind in missing:
+                with contextlib.suppress(ApiError):
+                    if await self._client.serves(kind):
+                        raise WatchesEndedError(f"{kind.plural} of {kind.group} are served now")
 
     async def _lacking(self) -> str:
         """Say what is not there yet; nothing when all is."""

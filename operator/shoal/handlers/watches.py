@@ -7,7 +7,7 @@ no annotation and no finalizer, and forgets nothing that we rely on (docs/adr/00
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,10 +33,12 @@ class WatchesEndedError(Exception):
     """Nothing is watched any more: the process is to be restarted."""
 
 
-def registry(inbox: Inbox, client: Client, streams: Streams) -> kopf.OperatorRegistry:
+def registry(
+    inbox: Inbox, client: Client, streams: Streams, watched: Iterable[Kind]
+) -> kopf.OperatorRegistry:
     """Make the handlers of all watched kinds, and the login they use."""
     handlers = kopf.OperatorRegistry()
-    for kind in kinds.WATCHED:
+    for kind in watched:
         kopf.on.event(
             kind.group, kind.version, kind.plural, id=kind.kind.lower(), registry=handlers
         )(_receiver(inbox, kind))
@@ -95,14 +97,17 @@ def settings(silence: float) -> kopf.OperatorSettings:
     made.networking.error_backoffs = _BACKOFFS
     made.execution.max_workers = 1
     made.persistence.diffbase_storage = _NoDifferences()
-    for kind in kinds.WATCHED:
+    for kind in (*kinds.WATCHED, *kinds.OPTIONAL):
         if kind.selector:
             made.watching.label_selectors[kind.group, kind.version, kind.plural] = kind.selector
     return made
 
 
 async def opened(
-    streams: Streams, namespaces: tuple[str, ...] = (), seconds: float = _OPEN_SECONDS
+    streams: Streams,
+    watched: Iterable[Kind],
+    namespaces: tuple[str, ...] = (),
+    seconds: float = _OPEN_SECONDS,
 ) -> None:
     """Return once every kind is watched in each of the namespaces; none means everywhere.
 
@@ -111,7 +116,7 @@ async def opened(
     Raises:
         WatchesEndedError: one was not begun after that many seconds: Kopf did not find it.
     """
-    paths = [kind.path(place) for kind in kinds.WATCHED for place in namespaces or ("",)]
+    paths = [kind.path(place) for kind in watched for place in namespaces or ("",)]
     await _none(streams.unknown, paths, seconds)
     await _none(streams.missing, paths, _LIST_SECONDS)
 

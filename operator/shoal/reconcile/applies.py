@@ -6,8 +6,10 @@ from typing import Final
 
 from shoal import logs, names
 from shoal.cluster import differences, kinds
+from shoal.cluster.kinds import Kind
 from shoal.cluster.ports import ApiError, Body, Cluster
 from shoal.cluster.store import Store
+from shoal.desired import services
 from shoal.errors import StalledError
 from shoal.reasons import Reason
 from shoal.reconcile import plans
@@ -19,7 +21,7 @@ _WRITES_AT_ONCE: Final = 30
 
 
 async def children(cluster: Cluster, store: Store, seen: Observed, plan: Plan) -> None:
-    """Apply the planned children in their order, then delete the leftovers.
+    """Apply the planned children in their order, then delete the leftovers; old scalers first.
 
     Raises:
         StalledError: an object of that name is somebody else's, or the API server says that
@@ -29,10 +31,16 @@ async def children(cluster: Cluster, store: Store, seen: Observed, plan: Plan) -
     service = seen.service
     if service is None or plan.fault is not None:
         return
+    leftovers = plans.leftovers(seen, plan)
+    # Two that scale one Deployment fight; KEDA refuses to be the second.
+    scalers = [body for body in leftovers if kinds.of(body) in kinds.SCALERS]
+    for body in scalers:
+        await _delete(cluster, body)
     for body in plan.children:
         await _apply(cluster, store, seen, body)
-    for body in plans.leftovers(seen, plan):
-        await _delete(cluster, body)
+    for body in leftovers:
+        if body not in scalers:
+            await _delete(cluster, body)
 
 
 async def ownerships(cluster: Cluster, store: Store, seen: Observed, at_most: int | None) -> bool:
@@ -106,6 +114,9 @@ async def _apply(cluster: Cluster, store: Store, seen: Observed, body: Body) -> 
             f"{kind.kind} {meta['name']} exists and is not this InferenceService's; "
             "delete or rename it, or rename the InferenceService",
         )
+    if live is not None and _is_fixed(kind, body, live):
+        await _delete(cluster, live)
+        live = None
     if live is not None and not differences.differs(body, live, names.FIELD_MANAGER):
         return
     try:
@@ -118,6 +129,14 @@ async def _apply(cluster: Cluster, store: Store, seen: Observed, body: Body) -> 
     verb = "changed" if live else "made"
     extra = logs.subject(*seen.key)
     _log.info("%s %s %s", verb, kind.kind, meta["name"], extra=extra)
+
+
+def _is_fixed(kind: Kind, body: Body, live: Body) -> bool:
+    """Tell whether an object is to be what it cannot become: a Service with or without address."""
+    if kind is not kinds.SERVICE:
+        return False
+    ips = [one["spec"].get("clusterIP") == services.HEADLESS for one in (body, live)]
+    return bool(ips[0] != ips[1])
 
 
 async def _delete(cluster: Cluster, body: Body) -> None:

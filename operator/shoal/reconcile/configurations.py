@@ -6,29 +6,22 @@ the ConfigMap and in a metric.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
 from shoal import names
 from shoal.api import settings
 from shoal.cluster import kinds
-from shoal.cluster.kinds import Kind
-from shoal.cluster.ports import ApiError, Body
+from shoal.cluster.ports import ApiError, Body, Watcher
 from shoal.reasons import Reason
 from shoal.reconcile import metrics
+from shoal.reconcile.bundles import Bundle
 from shoal.reconcile.events import Recorder
 from shoal.settings import OperatorSettings
 from shoal.status.events import WARNING, Notice
 
 _log: Final = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = 2.0
-
-
-class Watcher(Protocol):
-    """Watches one object."""
-
-    def watch(self, kind: Kind, namespace: str, name: str) -> AsyncIterator[Body | None]:
-        """Yield the object now and each time that it changed; None while there is none."""
 
 
 class Configuration:
@@ -45,6 +38,7 @@ class Configuration:
         self._told: str | None = None
         self._known = asyncio.Event()
         self.current = settings.parse({}, default_image=process.image)
+        self.bundle = Bundle(process.namespace, recorder, on_change)
 
     def is_known(self) -> bool:
         """Tell whether `known` would return at once."""
@@ -83,6 +77,7 @@ class Configuration:
         self._known.set()
         if offered != self.current:
             self.current = offered
+            self.bundle.look_for(offered.storage_initializer.ca_bundle_config_map_name)
             _log.info("%s/%s is in force", self._namespace, names.OPERATOR_CONFIG)
             self._on_change()
 

@@ -26,6 +26,7 @@ class Observed:
     pods: tuple[Body, ...]
     account: Body | None
     runtimes: tuple[Body, ...] = ()
+    has_keda: bool = False
 
     def child(self, kind: Kind, name: str) -> Body | None:
         """Return one child."""
@@ -45,7 +46,11 @@ def observe(key: Key, store: Store) -> Observed:
         key=key,
         service=None if service and _is_going(service) else service,
         models=_staying(store.of_service(kinds.TRAINED_MODEL, key)),
-        children=_staying(body for kind in kinds.CHILDREN for body in store.of_service(kind, key)),
+        children=_staying(
+            body
+            for kind in (*kinds.CHILDREN, *kinds.OPTIONAL)
+            for body in store.of_service(kind, key)
+        ),
         pods=tuple(
             pod
             for pod in store.of_service(kinds.POD, key)
@@ -53,6 +58,7 @@ def observe(key: Key, store: Store) -> Observed:
         ),
         account=store.get(kinds.SERVICE_ACCOUNT, namespace, account),
         runtimes=_staying(store.runtimes(namespace)) if _wants_runtime(predictor) else (),
+        has_keda=kinds.SCALED_OBJECT in store.watched,
     )
 
 

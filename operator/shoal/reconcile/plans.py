@@ -21,7 +21,7 @@ from shoal.desired import admission, children, hosts, urls
 from shoal.desired.wanted import Wanted
 from shoal.errors import ReconcileError, StalledError
 from shoal.reasons import Reason
-from shoal.reconcile import livelists, observations
+from shoal.reconcile import livelists, observations, rollouts
 from shoal.reconcile.observations import Observed
 from shoal.runtimes import pins, servers
 from shoal.runtimes.servers import Server
@@ -51,6 +51,9 @@ class Plan:
     addresses: Addresses = Addresses()
     children: tuple[Body, ...] = ()
     entry_taken: bool = False
+    outdated: ReconcileError | None = None
+    lacks_keda: bool = False
+    begins_rollout: bool = False
     fault: ReconcileError | None = None
     broken_models: Mapping[str, StalledError] = field(default_factory=dict)
 
@@ -67,7 +70,13 @@ class Plan:
 
 
 def make(
-    seen: Observed, config: ServingConfig, *, entry_service: bool, may_grant_secrets: bool = True
+    seen: Observed,
+    config: ServingConfig,
+    *,
+    entry_service: bool,
+    may_grant_secrets: bool = True,
+    authority: str = "",
+    may_roll: bool = True,
 ) -> Plan:
     """Make the plan of one service.
 
@@ -76,6 +85,8 @@ def make(
         config: the `inferenceservice-config` in force.
         entry_service: whether the Service named as the InferenceService may be ours.
         may_grant_secrets: whether the operator holds the right that agents read Secrets by.
+        authority: the CA bundle in force; "" is none, or not known.
+        may_roll: whether pods may be made anew for what the user did not change.
     """
     models, broken = _models(seen)
     live = livelists.read(seen)
@@ -91,8 +102,17 @@ def make(
         return plan
     try:
         plan = replace(plan, service=inferenceservices.parse(seen.service))
-        plan = replace(plan, addresses=_addresses(plan.parsed, seen, config))
-        return _complete(plan, seen, config, may_grant_secrets=may_grant_secrets)
+        protocol = servers.known_protocol(plan.parsed, _deployment(seen))
+        plan = replace(plan, addresses=_addresses(plan.parsed, config, protocol))
+        wanted = replace(
+            _wanted(plan, seen, config),
+            may_grant_secrets=may_grant_secrets,
+            authority=authority or _kept_authority(seen),
+        )
+        held = rollouts.held_back(wanted, may_roll=may_roll)
+        if held:
+            wanted = replace(wanted, server=servers.held(wanted.server, wanted.deployment or {}))
+        return _complete(plan, wanted, held)
     except StalledError as error:
         return replace(plan, fault=error)
 
@@ -215,46 +235,65 @@ def _models(seen: Observed) -> tuple[tuple[TrainedModel, ...], dict[str, Stalled
     return tuple(models), broken
 
 
-def _addresses(service: InferenceService, seen: Observed, config: ServingConfig) -> Addresses:
+def _addresses(
+    service: InferenceService, config: ServingConfig, protocol: str, port: int = 0
+) -> Addresses:
     return Addresses(
-        url=urls.url(config, service),
-        component_url=urls.component_url(config, service),
-        address=urls.address(config, service),
-        protocol=servers.known_protocol(service, _deployment(seen)),
+        url=urls.url(config, service, port),
+        component_url=urls.component_url(config, service, port),
+        address=urls.address(config, service, port),
+        protocol=protocol,
     )
 
 
-def _complete(
-    plan: Plan, seen: Observed, config: ServingConfig, *, may_grant_secrets: bool
-) -> Plan:
+def _wanted(plan: Plan, seen: Observed, config: ServingConfig) -> Wanted:
+    """Collect what the children are made of, but for the models that are admitted."""
     service = plan.parsed
     if unsupported := inferenceservices.unsupported(service):
         raise StalledError(Reason.NOT_SUPPORTED, "; ".join(unsupported))
-    server = _server(service, seen)
-    plan = replace(
-        plan, server=server, addresses=replace(plan.addresses, protocol=server.protocol)
+    digest = pins.digest((seen.service or {})["spec"]["predictor"])
+    deployment = _deployment_of(service, seen)
+    server = servers.resolve(service, digest, _runtimes(seen), deployment)
+    return Wanted(
+        service=service,
+        config=config,
+        server=server,
+        live_shards=plan.live_shards,
+        is_host=hosts.is_host(
+            service, server, named_by_model=bool(plan.models), already=plan.is_host
+        ),
+        secrets=_secrets(seen),
+        ca_bundle=_ca_bundle(seen),
+        entry_service=not plan.entry_taken,
+        has_keda=seen.has_keda,
+        predictor_digest=digest,
+        source_digest=rollouts.source(server.pin, seen.runtimes, config),
+        deployment=deployment,
+        make_room=observations.needs_room(seen.pods),
     )
-    limit = admission.limit(server, config)
+
+
+def _complete(plan: Plan, wanted: Wanted, held: ReconcileError | None) -> Plan:
+    server = wanted.server
+    limit = admission.limit(server, wanted.config)
     admitted = admission.admit(plan.models, limit, plan.admitted)
-    is_host = hosts.is_host(
-        service, server, named_by_model=bool(plan.models), already=plan.is_host
+    models = tuple(model.entry for model in plan.models if model.metadata.name in admitted)
+    wanted = replace(wanted, models=models)
+    made = tuple(children.make(wanted))
+    return replace(
+        plan,
+        server=server,
+        addresses=_addresses(
+            wanted.service, wanted.config, server.protocol, servers.server_port(server.container)
+        ),
+        is_host=wanted.is_host,
+        admitted=admitted,
+        limit=limit,
+        children=made,
+        outdated=held or rollouts.outdated(wanted, made),
+        lacks_keda=children.lacks_keda(wanted),
+        begins_rollout=any(rollouts.begins_with(wanted.deployment, body) for body in made),
     )
-    made = children.make(
-        Wanted(
-            service=service,
-            config=config,
-            server=server,
-            models=tuple(model.entry for model in plan.models if model.metadata.name in admitted),
-            live_shards=plan.live_shards,
-            is_host=is_host,
-            secrets=_secrets(seen),
-            ca_bundle=_ca_bundle(seen),
-            may_grant_secrets=may_grant_secrets,
-            entry_service=not plan.entry_taken,
-            make_room=observations.needs_room(seen.pods),
-        )
-    )
-    return replace(plan, is_host=is_host, admitted=admitted, limit=limit, children=tuple(made))
 
 
 def _was_host(seen: Observed) -> bool:
@@ -267,12 +306,9 @@ def _deployment(seen: Observed) -> Body | None:
     return next((body for body in seen.children if body["kind"] == kinds.DEPLOYMENT.kind), None)
 
 
-def _server(service: InferenceService, seen: Observed) -> Server:
-    predictor = (seen.service or {})["spec"]["predictor"]
-    deployment = seen.child(
-        kinds.DEPLOYMENT, names.predictor(service.metadata.name, service.predictor.name)
-    )
-    return servers.resolve(service, pins.digest(predictor), _runtimes(seen), deployment)
+def _deployment_of(service: InferenceService, seen: Observed) -> Body | None:
+    name = names.predictor(service.metadata.name, service.predictor.name)
+    return seen.child(kinds.DEPLOYMENT, name)
 
 
 def _runtimes(seen: Observed) -> list[Runtime]:
@@ -287,6 +323,12 @@ def _runtimes(seen: Observed) -> list[Runtime]:
 def _ca_bundle(seen: Observed) -> str:
     annotations = (seen.account or {}).get("metadata", {}).get("annotations") or {}
     return str(annotations.get(names.CA_BUNDLE_ANNOTATION, ""))
+
+
+def _kept_authority(seen: Observed) -> str:
+    """Read the copy that there is, which stays while it is not known what it is a copy of."""
+    body = seen.child(kinds.CONFIG_MAP, names.ca_bundle(seen.key[1])) or {}
+    return str((body.get("data") or {}).get(names.CA_BUNDLE_KEY, ""))
 
 
 def _secrets(seen: Observed) -> tuple[str, ...]:

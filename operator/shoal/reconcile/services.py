@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from shoal.cluster.ports import Agents, ApiError, Cluster
 from shoal.cluster.store import Key, Store
-from shoal.errors import ReconcileError, StalledError
+from shoal.errors import ReconcileError, StalledError, WaitingError
 from shoal.reasons import Reason
 from shoal.reconcile import applies, observations, plans, verdicts
 from shoal.reconcile.configurations import Configuration
@@ -22,6 +22,7 @@ from shoal.reconcile.events import Recorder
 from shoal.reconcile.observations import Observed
 from shoal.reconcile.plans import Plan
 from shoal.reconcile.reports import Report, Reporter
+from shoal.reconcile.rollouts import Slots
 
 _OWNERS_IN_HASTE: Final = 10
 _OWNERS_LATER_SECONDS: Final = 1.0
@@ -47,6 +48,7 @@ class Reconciler:
         self._configuration = configuration
         self._reporter = Reporter(cluster, store, recorder, clock)
         self._clock = clock
+        self._slots = Slots(store)
 
     async def reconcile(self, key: Key) -> float | None:
         """Make one pass.
@@ -60,15 +62,11 @@ class Reconciler:
         seen = observations.observe(key, self._store)
         self._agents.follow(key, observations.agents_of(seen.pods))
         entry_service = await applies.may_have_entry_service(self._cluster, seen)
-        make = partial(
-            plans.make,
-            seen,
-            self._configuration.current,
-            entry_service=entry_service,
-            may_grant_secrets=self._configuration.process.may_grant_secrets(key[0]),
-        )
-        plan = await _decided(seen, make)
-        fault, refusal = await self._apply(seen, plan)
+        plan = await self._planned(seen, entry_service=entry_service)
+        try:
+            fault, refusal = await self._apply(seen, plan)
+        finally:
+            self._slots.give(key)
         # A model that came or went since is the next pass's: this one planned without it.
         now = observations.observe(key, self._store)
         seen = replace(now, service=seen.service, models=seen.models)
@@ -82,7 +80,25 @@ class Reconciler:
         later, unowned = await self._own(seen, report)
         if error := refusal or unowned:
             raise error
-        return min(filter(None, (report.again, later)), default=None)
+        turn = plan.outdated.delay if isinstance(plan.outdated, WaitingError) else None
+        return min(filter(None, (report.again, later, turn)), default=None)
+
+    async def _planned(self, seen: Observed, *, entry_service: bool) -> Plan:
+        """Plan; where that begins an automatic update, only if it is the service's turn."""
+        config = self._configuration.current
+        make = partial(
+            plans.make,
+            seen,
+            config,
+            entry_service=entry_service,
+            may_grant_secrets=self._configuration.process.may_grant_secrets(seen.key[0]),
+            authority=self._configuration.bundle.text,
+        )
+        plan = await _decided(seen, make)
+        at_most = config.deploy.max_concurrent_rollouts
+        if plan.begins_rollout and not self._slots.take(seen.key, at_most):
+            plan = await _decided(seen, partial(make, may_roll=False))
+        return plan
 
     async def _apply(
         self, seen: Observed, plan: Plan

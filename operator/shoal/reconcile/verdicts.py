@@ -77,8 +77,12 @@ def _facts(seen: Observed, plan: Plan, fault: ReconcileError | None) -> services
         stopped=children.is_stopped(service),
         error=fault,
         ignored=inferenceservices.ignored(service),
+        misspelt=inferenceservices.misspelt(service),
         entry_taken=plan.entry_taken,
         runtime=_runtime(plan),
+        outdated=plan.outdated,
+        lacks_keda=plan.lacks_keda,
+        scaled_object=next(filter(_is_scaled_object, seen.children), None),
         url=plan.addresses.url,
         address=plan.addresses.address,
         predictor_url=plan.addresses.component_url,
@@ -90,6 +94,10 @@ def _runtime(plan: Plan) -> services.RuntimeUse | None:
     if server is None or server.pin is None:
         return None
     return services.RuntimeUse(server.pin.kind, server.pin.name, server.concern)
+
+
+def _is_scaled_object(body: Body) -> bool:
+    return bool(body["kind"] == kinds.SCALED_OBJECT.kind)
 
 
 def _is_ingress(body: Body) -> bool:

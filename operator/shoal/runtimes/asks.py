@@ -14,6 +14,8 @@ V2: Final = "v2"
 # Formats whose servers speak nothing older.
 _V2_KEYS: Final = frozenset({"triton", "onnx", "huggingface"})
 _V2_FORMATS: Final = frozenset({"triton", "vLLM"})
+# Their servers load one model, also one that their arguments name: no storage is no host of many.
+_ONE_MODEL: Final = frozenset({"huggingface", "vLLM"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class Ask:
     """A model format that wants a runtime.
 
     `path` is the field, for messages; `version`, `runtime` and `protocol` are empty where the
-    user leaves the choice; `spans_nodes` tells that there is a workerSpec.
+    user leaves the choice; `spans_nodes` tells that there is a workerSpec, `is_host` that the
+    server begins empty, because many models are to be loaded into it.
     """
 
     path: str
@@ -31,6 +34,7 @@ class Ask:
     runtime: str = ""
     protocol: str = ""
     spans_nodes: bool = False
+    is_host: bool = False
 
     @property
     def text(self) -> str:
@@ -57,6 +61,7 @@ def of(predictor: Predictor) -> Ask | None:
             spec=spec,
             protocol=spec.protocol or (V2 if key in _V2_KEYS else ""),
             spans_nodes=predictor.worker_spec is not None,
+            is_host=_is_host(predictor, key),
         )
     return None
 
@@ -76,4 +81,10 @@ def _of_model(predictor: Predictor, spec: ModelSpec, path: str) -> Ask:
         runtime=spec.runtime or "",
         protocol=spec.protocol or (V2 if given.name in _V2_FORMATS else ""),
         spans_nodes=predictor.worker_spec is not None,
+        is_host=_is_host(predictor, given.name),
     )
+
+
+def _is_host(predictor: Predictor, format_: str) -> bool:
+    """Tell whether nothing says what to load at the start (contract §5.1)."""
+    return not predictor.has_storage and format_ not in _ONE_MODEL

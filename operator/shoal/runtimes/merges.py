@@ -65,11 +65,13 @@ def resources(base: Tree, over: Tree) -> dict[str, Json]:
     """Merge resources so that the API server accepts them: no request above its limit.
 
     Where the second one gives one end only, the first one's other end is bounded by it
-    (contract A.1 shows what comes of it otherwise).
+    (contract A.1 shows what comes of it otherwise). The first one's limits bound its requests:
+    it may be made of defaults of which one was changed.
 
     Raises:
         ValueError: an amount is no quantity.
     """
+    base = _orderly(base)
     ends = {end: dict(over.get(end) or {}) for end in ("requests", "limits")}
     for end, other, choose in (("requests", "limits", min), ("limits", "requests", max)):
         bounds = over.get(other) or {}
@@ -78,6 +80,14 @@ def resources(base: Tree, over: Tree) -> dict[str, Json]:
                 ends[end][name] = _bounded(amount, bounds.get(name), choose)
     merged = {**base, **over, **{end: amounts for end, amounts in ends.items() if amounts}}
     return {key: value for key, value in merged.items() if value}
+
+
+def _orderly(given: Tree) -> Tree:
+    requests, limits = given.get("requests") or {}, given.get("limits") or {}
+    if not requests or not limits:
+        return given
+    lowered = {name: _bounded(amount, limits.get(name), min) for name, amount in requests.items()}
+    return {**given, "requests": lowered}
 
 
 def _bounded(amount: str | int, bound: str | int | None, choose: Callable[..., Json]) -> Json:

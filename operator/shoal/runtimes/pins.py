@@ -15,12 +15,19 @@ from shoal import names, reasons
 from shoal.api import isvcrules, podspecs
 
 Body = Mapping[str, Any]
-_IMPLEMENTATION: Final = frozenset({*isvcrules.KEYS, "workerSpec", *podspecs.POD_FIELDS})
+_IMPLEMENTATION: Final = frozenset(
+    {*isvcrules.KEYS, "storageUris", "workerSpec", *podspecs.POD_FIELDS}
+)
 _DIGEST_LENGTH: Final = 16
 KEYS: Final = frozenset(
-    {names.RUNTIME_ANNOTATION, names.PREDICTOR_DIGEST_ANNOTATION, names.PROTOCOL_ANNOTATION}
+    {
+        names.RUNTIME_ANNOTATION,
+        names.PREDICTOR_DIGEST_ANNOTATION,
+        names.PROTOCOL_ANNOTATION,
+        names.TEMPLATE_ANNOTATION,
+    }
 )
-"""The annotations of the record."""
+"""The annotations that are a Deployment's alone: what it was made from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,22 @@
  left open     the runtime that the service is on, else the best that fits
 ```
 
+A host of many models is put only on a server that can load them while it runs; where the user
+names a runtime, that is the user's word.
+
 A service that runs is not broken by its runtime: one that was deleted, disabled or changed
 so that it no longer fits is a concern that is told, while the pods go on as they are.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shoal.api.servingruntimes import CLUSTER_KIND, Runtime
 from shoal.errors import ReconcileError, StalledError
 from shoal.reasons import Reason
+from shoal.runtimes import servertypes
 from shoal.runtimes.asks import Ask
 from shoal.runtimes.pins import Pin
 
@@ -76,15 +81,27 @@ def _open(ask: Ask, runtimes: Sequence[Runtime], pin: Pin | None, held: Runtime 
     best = _best(ask, runtimes)
     if best is not None:
         return Choice(best)
-    error = StalledError(
-        Reason.NO_SUPPORTING_RUNTIME,
-        f"No runtime found to support specified framework/version: {ask.path}: {ask.text} is"
-        " served by no ServingRuntime of the namespace and by no ClusterServingRuntime that may"
-        " be chosen by itself; install one, or name one under spec.predictor.model.runtime",
-    )
+    error = _none_fits(ask, runtimes)
     if held is None:
         raise error
     return Choice(held, error)
+
+
+def _none_fits(ask: Ask, runtimes: Iterable[Runtime]) -> StalledError:
+    words = f"No runtime found to support specified framework/version: {ask.path}: {ask.text} is"
+    of_one = _best(replace(ask, is_host=False), runtimes)
+    if of_one is None:
+        words += (
+            " served by no ServingRuntime of the namespace and by no ClusterServingRuntime that"
+            " may be chosen by itself; install one, or name one under"
+            " spec.predictor.model.runtime"
+        )
+    else:
+        words += (
+            f" served by {of_one.title}, whose server holds one model, and without storage the"
+            " service is to hold many; write the storageUri of its model"
+        )
+    return StalledError(Reason.NO_SUPPORTING_RUNTIME, words)
 
 
 def _held(runtimes: Iterable[Runtime], pin: Pin | None) -> Runtime | None:
@@ -136,14 +153,26 @@ def _problem(ask: Ask, runtime: Runtime) -> StalledError | None:
 def _best(ask: Ask, runtimes: Iterable[Runtime]) -> Runtime | None:
     """Choose among all; without a wanted protocol V1 comes first, then whatever there is.
 
-    Upstream stops at V1, and so finds nothing for a format that only V2 servers serve.
+    Upstream stops at V1, and so finds nothing for a format that only V2 servers serve. It
+    chooses for a host as for one model, and so puts hosts on servers that hold one.
     """
     fitting = [one for one in runtimes if _may_be_chosen(one, ask)]
-    for wanted in [ask.protocol] if ask.protocol else [V1, ""]:
-        speaking = [one for one in fitting if not wanted or _speaks(one, wanted)]
+    protocols = [ask.protocol] if ask.protocol else [V1, ""]
+    for group, wanted in itertools.product(_groups(ask, fitting), protocols):
+        speaking = [one for one in group if not wanted or _speaks(one, wanted)]
         if speaking:
             return _first(ask, speaking)
     return None
+
+
+def _groups(ask: Ask, fitting: Sequence[Runtime]) -> list[list[Runtime]]:
+    """Sort a host's runtimes by their servers: made to load while they run, then able to."""
+    if not ask.is_host:
+        return [list(fitting)]
+    wanted = (servertypes.Hosting.WELL, servertypes.Hosting.POORLY)
+    return [
+        [one for one in fitting if servertypes.hosting(one.server_type) is how] for how in wanted
+    ]
 
 
 def _first(ask: Ask, fitting: Iterable[Runtime]) -> Runtime:

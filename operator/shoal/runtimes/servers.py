@@ -4,7 +4,7 @@ Nothing that every pod gets is filled in yet; that is `desired`'s.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from shoal import names
@@ -41,7 +41,8 @@ class Server:
 
     `path` is the field that describes the server's container, for messages. `pod` has the
     other fields of the PodSpec. Labels and annotations are the runtime's; the user's win.
-    `takes_models` tells that TrainedModels are expected before any is there (contract §5.1).
+    `takes_models` tells that TrainedModels are expected before any is there (contract §5.1),
+    `holds_one` that it can never take any.
     `pin` is what the Deployment is to record; `concern` is what is wrong with the runtime of
     a service that runs; `kept` is a Deployment that cannot be made anew.
     """
@@ -53,6 +54,7 @@ class Server:
     annotations: Mapping[str, str] = field(default_factory=dict)
     protocol: str = V2
     takes_models: bool = False
+    holds_one: bool = False
     pin: Pin | None = None
     concern: ReconcileError | None = None
     kept: Body | None = None
@@ -120,7 +122,7 @@ def resolve(
     pin = held if held and held.digest == digest else None
     choice = selections.choose(ask, runtimes, pin)
     if choice.runtime is None:
-        return _kept(ask, deployment or {}, choice.concern)
+        return _kept(ask.path, deployment or {}, choice.concern)
     return _made(service, ask, choice.runtime, digest, choice.concern)
 
 
@@ -150,7 +152,14 @@ def _own_protocol(users: Sequence[Container]) -> str:
     return V1 if values[-1:] == [V1] else V2
 
 
-def _kept(ask: Ask, deployment: Body, concern: ReconcileError | None) -> Server:
+def held(server: Server, deployment: Body) -> Server:
+    """Read the server back from the Deployment: its pods are not to be made anew for now."""
+    kept = _kept(server.path, deployment, server.concern)
+    protocol = kept.protocol if kept.pin else server.protocol
+    return replace(kept, protocol=protocol, takes_models=server.takes_models)
+
+
+def _kept(path: str, deployment: Body, concern: ReconcileError | None) -> Server:
     """Read the server back from the Deployment: its runtime is gone, its pods go on."""
     meta, pod = deployment["metadata"], deployment["spec"]["template"]["spec"]
     annotations = {
@@ -159,13 +168,15 @@ def _kept(ask: Ask, deployment: Body, concern: ReconcileError | None) -> Server:
         if not key.startswith(_FOREIGN)
     }
     pin = pins.decode(deployment)
+    was_host = annotations.get(names.AGENT_ANNOTATION) == "true"
     return Server(
         containers=tuple(box for box in pod["containers"] if box["name"] != names.AGENT_CONTAINER),
-        path=ask.path,
+        path=path,
         labels=meta.get("labels") or {},
         annotations={key: annotations[key] for key in annotations.keys() - pins.KEYS},
         protocol=pin.protocol if pin else V2,
-        takes_models=True,
+        takes_models=was_host,
+        holds_one=not was_host,
         pin=pin,
         concern=concern,
         kept=deployment,
@@ -181,17 +192,19 @@ def _made(
 ) -> Server:
     protocol = selections.protocol(ask, runtime) or V2
     kind = runtime.server_type
-    labels = servertypes.labels(kind, ask.format)
+    labels = servertypes.labels(kind, ask.format, protocol)
     values = _values(service, ask, labels)
     base = _filled(runtime, _server_of(runtime), values)
     given = placeholders.fill(ask.spec.container, values)
     server = _merged(runtime, ask, base, given)
-    if version := ask.spec.runtime_version:
-        server["image"] = images.tagged(server.get("image", ""), version)
-    if service.predictor.storage_uri:
-        made = servertypes.of_one(kind, server, service.metadata.name, server_port(server))
+    if server.get("image"):
+        server["image"] = images.of(server, kind, ask.spec.runtime_version or "")
+    made = servertypes.of_protocol(kind, server, protocol)
+    holds_one = servertypes.hosting(kind) is servertypes.Hosting.NEVER
+    if ask.is_host and not holds_one:
+        made = servertypes.of_host(kind, made, given, server_port(server))
     else:
-        made = servertypes.of_host(kind, server, given, server_port(server))
+        made = servertypes.of_one(kind, made, service.metadata.name, server_port(server))
     spec = runtime.spec
     return Server(
         containers=(made, *_others(service, runtime, values)),
@@ -200,7 +213,8 @@ def _made(
         labels={**(spec.labels or {}), **labels},
         annotations=spec.annotations or {},
         protocol=protocol,
-        takes_models=True,
+        takes_models=ask.is_host and not holds_one,
+        holds_one=holds_one or not ask.is_host,
         pin=Pin(runtime.kind, runtime.name, digest, protocol),
         concern=concern,
     )

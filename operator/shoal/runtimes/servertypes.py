@@ -6,6 +6,7 @@ Triton's stays so after a bad one, which would take the pod out of the Service f
 concerns one model. Models are the agent's own probe. See docs/runtimes.md.
 """
 
+import enum
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,8 +17,14 @@ Container = Mapping[str, Any]
 MLSERVER: Final = "mlserver"
 TRITON: Final = "tritonserver"
 SDK: Final = "kserve-sdk"
+TORCHSERVE: Final = "torchserve"
+TENSORFLOW: Final = "tensorflow-serving"
+HUGGING_FACE: Final = "huggingfaceserver"
+VLLM: Final = "vllmserver"
 _LIVE: Final = "/v2/health/live"
 _READY: Final = "/v2/health/ready"
+_ENVELOPES: Final[Mapping[str, str]] = {"v2": "kservev2", "grpc-v2": "kservev2"}
+_ENVELOPE: Final = "kserve"
 _WORKERS: Final = "MLSERVER_PARALLEL_WORKERS"
 _IMPLEMENTATION: Final = "MLSERVER_MODEL_IMPLEMENTATION"
 _CLASSES: Final[Mapping[str, str]] = {
@@ -25,6 +32,7 @@ _CLASSES: Final[Mapping[str, str]] = {
     "lightgbm": "mlserver_lightgbm.LightGBMModel",
     "mlflow": "mlserver_mlflow.MLflowRuntime",
 }
+_PROTOCOL: Final = "PROTOCOL_VERSION"
 _AT_STARTUP: Final = "MLSERVER_LOAD_MODELS_AT_STARTUP"
 _SKLEARN: Final = "mlserver_sklearn.SKLearnModel"
 # Quick to say ready; a server that is merely busy stays in the Service for half a minute.
@@ -36,11 +44,49 @@ _TIMES: Final[Mapping[str, int]] = {
 }
 
 
-def labels(server_type: str, format_: str) -> dict[str, str]:
-    """Make the labels that upstream adds to the service and its pods."""
-    if server_type != MLSERVER:
-        return {}
-    return {names.MODEL_CLASS_LABEL: _CLASSES.get(format_, _SKLEARN)}
+class Hosting(enum.Enum):
+    """How a kind of server holds models that come and go while it runs."""
+
+    WELL = "well"  # made for it, or nobody knows better
+    POORLY = "poorly"  # begins without a model, but answers nobody while it loads one
+    NEVER = "never"  # serves what it began with, and has no calls of V2's repository
+
+
+_HOSTING: Final[Mapping[str, Hosting]] = {
+    "sklearnserver": Hosting.POORLY,
+    "xgbserver": Hosting.POORLY,
+    "lgbserver": Hosting.POORLY,
+    "pmmlserver": Hosting.NEVER,
+    "paddleserver": Hosting.NEVER,
+    "predictiveserver": Hosting.NEVER,
+    "autogluonserver": Hosting.NEVER,
+    TENSORFLOW: Hosting.NEVER,
+    TORCHSERVE: Hosting.NEVER,
+    HUGGING_FACE: Hosting.NEVER,
+    VLLM: Hosting.NEVER,
+}
+
+
+def hosting(server_type: str) -> Hosting:
+    """Tell whether a kind of server can hold many models; a server of one's own is trusted."""
+    return _HOSTING.get(server_type, Hosting.WELL)
+
+
+def labels(server_type: str, format_: str, protocol: str) -> dict[str, str]:
+    """Make the labels that upstream adds to the service and its pods; runtimes quote them."""
+    if server_type == MLSERVER:
+        return {names.MODEL_CLASS_LABEL: _CLASSES.get(format_, _SKLEARN)}
+    if server_type == TORCHSERVE:
+        return {names.SERVICE_ENVELOPE_LABEL: _ENVELOPES.get(protocol, _ENVELOPE)}
+    return {}
+
+
+def of_protocol(server_type: str, container: Container, protocol: str) -> Container:
+    """Tell TorchServe which protocol it is to speak; it cannot speak two."""
+    if server_type != TORCHSERVE:
+        return container
+    env = _completed(container.get("env") or [], {_PROTOCOL: protocol})
+    return {**container, "env": env}
 
 
 def of_host(server_type: str, container: Container, given: Container, port: int) -> Container:

@@ -19,6 +19,7 @@ TRUE: Final = "True"
 FALSE: Final = "False"
 UNKNOWN: Final = "Unknown"
 INFO: Final = "Info"  # the severity of a condition that Ready does not depend on
+WARNING: Final = "Warning"  # the same of one that somebody should look at, also where it is True
 
 
 @dataclass(frozen=True, slots=True)

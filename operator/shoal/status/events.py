@@ -60,6 +60,7 @@ def of_inference_service(
         *_warnings(reasons.Condition.FIELDS_HONOURED, old, new, only=None),
         *_warnings(reasons.Condition.ENTRY_SERVICE_READY, old, new, only=None),
         *_warnings(reasons.Condition.RUNTIME_AVAILABLE, old, new, only=None),
+        *_warnings(reasons.Condition.AUTOSCALER_READY, old, new, only=None),
     ]
 
 
@@ -128,11 +129,15 @@ def _warnings(
     *,
     only: frozenset[Reason] | None,
 ) -> list[Notice]:
-    """Warn where a condition is False for a reason that it did not have before."""
+    """Warn where a condition is bad for a reason that it did not have before.
+
+    It is where it is False, and where it says of itself that it is a warning.
+    """
     before, after = conditions.find(old, kind), conditions.find(new, kind)
     reason = after.get("reason", "")
-    if after["status"] != FALSE or (only is not None and reason not in only):
+    is_bad = after["status"] == FALSE or after.get("severity") == conditions.WARNING
+    if not is_bad or (only is not None and reason not in only):
         return []
-    if before["status"] == FALSE and before.get("reason", "") == reason:
+    if (before["status"], before.get("reason", "")) == (after["status"], reason):
         return []
     return [Notice(WARNING, reason, after.get("message", ""))]

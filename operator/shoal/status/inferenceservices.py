@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from shoal import reasons
+from shoal import names, reasons
 from shoal.api.inferenceservices import InferenceService
 from shoal.errors import ReconcileError
 from shoal.reasons import Reason
 from shoal.status import conditions, modelstatuses
-from shoal.status.conditions import FALSE, INFO, TRUE, UNKNOWN, Condition
+from shoal.status.conditions import FALSE, INFO, TRUE, UNKNOWN, WARNING, Condition
 
 _STANDARD: Final = "Standard"
 _RUNTIME_FIELDS: Final = {
@@ -44,9 +44,13 @@ class Facts:
     `deployment` is None where there is none. `has_ingress` is True when the Ingress exists as
     wanted, or none is wanted. `models` counts the TrainedModels that name the service (all,
     loaded); None where it takes none. `ignored` are paths of accepted fields that have no
-    effect. `entry_taken` tells that somebody else has the Service named as the InferenceService.
+    effect, `misspelt` those of fields that are read though they are spelt otherwise.
+    `entry_taken` tells that somebody else has the Service named as the InferenceService.
     `runtime` is None where the predictor brings its own containers, or no runtime was found.
-    `error` is why the spec could not be acted on. URLs are empty where unknown.
+    `outdated` is why the pods are not as they would be made now, None where they are.
+    `lacks_keda` tells that KEDA is to scale the predictor and is not there; `scaled_object` is
+    what it is told, None where there is none. `error` is why the spec could not be acted on.
+    URLs are empty where unknown.
     """
 
     deployment: Json | None = None
@@ -56,8 +60,12 @@ class Facts:
     stopped: bool = False
     error: ReconcileError | None = None
     ignored: Sequence[str] = ()
+    misspelt: Sequence[str] = ()
     entry_taken: bool = False
     runtime: RuntimeUse | None = None
+    outdated: ReconcileError | None = None
+    lacks_keda: bool = False
+    scaled_object: Json | None = None
     url: str = ""
     address: str = ""
     predictor_url: str = ""
@@ -115,9 +123,11 @@ def _running(facts: Facts) -> list[Condition]:
         conditions.ready(dependents),
         *dependents,
         Condition(reasons.Condition.STOPPED, FALSE, severity=INFO),
-        _honoured(facts.ignored),
+        _honoured(facts),
         *_entry(facts),
         *_runtime(facts.runtime),
+        *_scaled(facts),
+        *_current(facts.outdated),
     ]
 
 
@@ -143,12 +153,43 @@ def _runtime(use: RuntimeUse | None) -> list[Condition]:
     return [Condition(kind, FALSE, use.concern.reason, use.concern.message, INFO)]
 
 
-def _honoured(ignored: Sequence[str]) -> Condition:
+def _scaled(facts: Facts) -> list[Condition]:
+    """Say what keeps KEDA from scaling; silent where it scales, or nobody asked it to."""
+    kind = reasons.Condition.AUTOSCALER_READY
+    if facts.lacks_keda:
+        message = (
+            "KEDA is to scale the predictor, but the cluster does not know its kind ScaledObject"
+            " (keda.sh/v1alpha1), so nobody does; install KEDA, or choose another class in the"
+            f" annotation {names.AUTOSCALER_CLASS_ANNOTATION}."
+        )
+        return [Condition(kind, FALSE, Reason.KEDA_NOT_INSTALLED, message, INFO)]
+    said = conditions.find((facts.scaled_object or {}).get("status") or {}, kind.READY)
+    if facts.scaled_object is None or said["status"] != FALSE:
+        return []
+    message = f"KEDA says: {said.get('message') or said.get('reason') or 'it is not ready'}"
+    return [Condition(kind, FALSE, Reason.AUTOSCALER_NOT_READY, message, INFO)]
+
+
+def _current(outdated: ReconcileError | None) -> list[Condition]:
+    """Say what the pods do not have yet; silent where they have it all."""
+    if outdated is None:
+        return []
+    kind = reasons.Condition.PODS_CURRENT
+    return [Condition(kind, FALSE, outdated.reason, outdated.message, INFO)]
+
+
+def _honoured(facts: Facts) -> Condition:
     kind = reasons.Condition.FIELDS_HONOURED
-    if not ignored:
-        return Condition(kind, TRUE, severity=INFO)
-    message = f"Accepted, but without effect: {', '.join(ignored)}."
-    return Condition(kind, FALSE, Reason.FIELDS_IGNORED, message, INFO)
+    if facts.ignored:
+        message = f"Accepted, but without effect: {', '.join(facts.ignored)}."
+        return Condition(kind, FALSE, Reason.FIELDS_IGNORED, message, INFO)
+    if facts.misspelt:
+        message = (
+            f"Read, but spelt otherwise: {', '.join(facts.misspelt)}; write it with a small first"
+            " letter."
+        )
+        return Condition(kind, TRUE, Reason.FIELDS_MISSPELT, message, WARNING)
+    return Condition(kind, TRUE, severity=INFO)
 
 
 def _ingress(facts: Facts) -> Condition:
@@ -218,4 +259,14 @@ def _addresses(facts: Facts, old: Json) -> dict[str, Any]:
 def _model_status(facts: Facts) -> dict[str, Any]:
     dependents = [_predictor(facts), _ingress(facts)]
     is_ready = conditions.ready(dependents).status == TRUE
-    return {"modelStatus": modelstatuses.compute(facts.pods, is_ready=is_ready, error=facts.error)}
+    computed = modelstatuses.compute(
+        facts.pods, is_ready=is_ready, error=facts.error, refusal=_refusal(facts.deployment)
+    )
+    return {"modelStatus": computed}
+
+
+def _refusal(deployment: Json | None) -> str:
+    """Read why the API server takes no more of the Deployment's pods, "" where it does."""
+    rows = ((deployment or {}).get("status") or {}).get("conditions") or ()
+    told = (row for row in rows if row["type"] == "ReplicaFailure" and row["status"] == TRUE)
+    return next((row.get("message", "") for row in told), "")

@@ -9,7 +9,8 @@
 ```
 
 Unlike upstream it looks at every pod, knows OOMKilled, counts failed copies, and forgets a
-failure once its container is ready again.
+failure once its container is ready again. Without one lastFailureInfo says what keeps pods from
+being made, or from finding a node: no failure to load, but nothing that passes unseen either.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,14 +54,21 @@ Json = Mapping[str, Any]
 
 
 def compute(
-    pods: Iterable[Json], *, is_ready: bool, error: ReconcileError | None = None
+    pods: Iterable[Json],
+    *,
+    is_ready: bool,
+    error: ReconcileError | None = None,
+    refusal: str = "",
 ) -> dict[str, Any]:
-    """Compute it from the predictor's pods, as the API server has them."""
+    """Compute it from the predictor's pods, as the API server has them.
+
+    `refusal` is why the API server takes no more of them, such as a quota.
+    """
     ordered = _newest_first(pods)
     failures = [failure for failure in map(_failure, ordered) if failure]
     ready = sum(_is_ready(pod) for pod in ordered)
     target, transition = _states(ordered, failures, is_ready=is_ready)
-    info: Json | None = failures[0] if failures else None
+    info: Json | None = failures[0] if failures else _obstacle(ordered, refusal)
     if error is not None and error.reason in _REFUSALS:
         target, transition = _FAILED, "InvalidSpec"
         info = {"reason": str(_REFUSALS[error.reason]), "message": error.message}
@@ -73,6 +81,20 @@ def compute(
         "copies": {"totalCopies": ready, "failedCopies": len(failures)},
         **({"lastFailureInfo": info} if info else {}),
     }
+
+
+def _obstacle(pods: Iterable[Json], refusal: str) -> dict[str, Any] | None:
+    """Tell what keeps pods from starting: no node, or the API server."""
+    for pod in pods:
+        for row in _status(pod).get("conditions") or ():
+            if row["type"] == "PodScheduled" and row.get("reason") == "Unschedulable":
+                message = f"The pod finds no node: {row.get('message', '')}"
+                return {"location": pod["metadata"]["name"], **_unhealthy(message)}
+    return _unhealthy(refusal) if refusal else None
+
+
+def _unhealthy(message: str) -> dict[str, Any]:
+    return {"reason": str(Reason.RUNTIME_UNHEALTHY), "message": message[:_MAX_MESSAGE]}
 
 
 def missing(pods: Iterable[Json]) -> dict[str, Any] | None:

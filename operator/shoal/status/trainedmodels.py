@@ -174,8 +174,8 @@ def _is_mms(model: TrainedModel, parent: Parent) -> Condition:
         kind,
         FALSE,
         Reason.IS_NOT_MMS_PREDICTOR,
-        f'InferenceService "{model.inference_service}" takes no TrainedModels: it loads a model'
-        " from storage of its own, or its spec is refused; its conditions say which.",
+        f'InferenceService "{model.inference_service}" takes no TrainedModels: it loads one'
+        " model of its own, or its spec is refused; its conditions say which.",
     )
 
 

@@ -10,6 +10,7 @@ from obstore.store import AzureStore
 
 from shoal.reasons import Reason
 from shoal.storage import buckets, failures, uris
+from shoal.storage.authorities import Authorities
 from shoal.storage.buckets import Bucket
 from shoal.storage.credentials import AzureOptions
 from shoal.storage.failures import FetchError, Kind
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from obstore.store import AzureConfig, ClientConfig
 
 
-def make(location: Location, options: AzureOptions, hint: str = "") -> Bucket:
+def make(
+    location: Location, options: AzureOptions, trusted: Authorities, hint: str = ""
+) -> Bucket:
     """Take the client of a container; nothing is asked yet.
 
     Raises:
@@ -40,12 +43,12 @@ def make(location: Location, options: AzureOptions, hint: str = "") -> Bucket:
         )
         raise FetchError(Kind.PERMANENT, Reason.CREDENTIALS_REFUSED, message)
     try:
-        store = _store(location.bucket, options)
+        store = _store(location.bucket, options, trusted.text)
     except (BaseError, ValueError) as error:
         message = f"{options.origin}: {failures.first_line(error)}"
         raise FetchError(Kind.PERMANENT, Reason.CREDENTIALS_REFUSED, message) from error
     shown = uris.redact(options.endpoint) or f"https://{options.account}.blob.core.windows.net"
-    return Bucket(store, shown, options.origin, _identity(options), hint)
+    return Bucket(store, shown, options.origin, _identity(options), hint, trusted.trust)
 
 
 def _for_address(location: Location, options: AzureOptions) -> AzureOptions:
@@ -71,11 +74,11 @@ def _identity(options: AzureOptions) -> str:
 
 
 @lru_cache(maxsize=buckets.CLIENTS)
-def _store(container: str, options: AzureOptions) -> AzureStore:
+def _store(container: str, options: AzureOptions, authority: str) -> AzureStore:
     config: AzureConfig = {"account_name": options.account, **_login(options)}
     if options.endpoint:
         config["endpoint"] = options.endpoint
-    client: ClientConfig = {**buckets.CLIENT, "allow_http": True}
+    client: ClientConfig = {**buckets.trusting(authority), "allow_http": True}
     return AzureStore(
         container, config=config, client_options=client, retry_config=buckets.RETRIES
     )

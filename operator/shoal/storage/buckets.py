@@ -19,6 +19,11 @@ CLIENT: "ClientConfig" = {"connect_timeout": "5s", "read_timeout": "60s", "timeo
 RETRIES: "RetryConfig" = {"max_retries": 1, "retry_timeout": timedelta(seconds=5)}
 
 
+def trusting(authority: str) -> "ClientConfig":
+    """Have a client trust an authority's certificates too; "" is none."""
+    return {**CLIENT, "root_certificate": authority.encode()} if authority else CLIENT
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One object, and the path below the model's folder that it is to have."""

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from shoal import names
 
-CA_BUNDLE_KEY = "cabundle.crt"
 NONE = "no credentials"
 ENVIRONMENT = "environment"
 _PREFIX = "serving.kserve.io/"
@@ -292,7 +291,7 @@ def _s3_options(
         virtual_host=values["s3-usevirtualbucket"].lower() in _YES
         or values["s3-useaccelerate"].lower() in _YES,
         ca_bundle=values["s3-cabundle"],
-        authority=holder.data.get(CA_BUNDLE_KEY, "") or holder.authority,
+        authority=holder.data.get(names.CA_BUNDLE_KEY, "") or holder.authority,
         problem=holder.problem,
         role=tuple((name, value) for name, value in told.items() if value),
     )

@@ -9,6 +9,7 @@ from obstore.store import GCSStore
 
 from shoal.reasons import Reason
 from shoal.storage import buckets, failures, uris
+from shoal.storage.authorities import Authorities
 from shoal.storage.buckets import Bucket
 from shoal.storage.credentials import GcsOptions
 from shoal.storage.failures import FetchError, Kind
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, GCSConfig
 
 
-def make(location: Location, options: GcsOptions, hint: str = "") -> Bucket:
+def make(location: Location, options: GcsOptions, trusted: Authorities, hint: str = "") -> Bucket:
     """Take the client of a Google Cloud Storage bucket; nothing is asked yet.
 
     Raises:
@@ -35,16 +36,16 @@ def make(location: Location, options: GcsOptions, hint: str = "") -> Bucket:
     elif options.ambient:
         identity = "the pod's identity"
     try:
-        store = _store(location.bucket, options, endpoint)
+        store = _store(location.bucket, options, endpoint, trusted.text)
     except (BaseError, ValueError) as error:
         message = f"{options.origin}: {failures.first_line(error)}"
         raise FetchError(Kind.PERMANENT, Reason.CREDENTIALS_REFUSED, message) from error
     shown = uris.redact(endpoint) or "https://storage.googleapis.com"
-    return Bucket(store, shown, options.origin, identity, hint)
+    return Bucket(store, shown, options.origin, identity, hint, trusted.trust)
 
 
 @lru_cache(maxsize=buckets.CLIENTS)
-def _store(bucket: str, options: GcsOptions, endpoint: str) -> GCSStore:
+def _store(bucket: str, options: GcsOptions, endpoint: str, authority: str) -> GCSStore:
     config: GCSConfig = {}
     if options.key:
         config["service_account_key"] = options.key
@@ -54,7 +55,7 @@ def _store(bucket: str, options: GcsOptions, endpoint: str) -> GCSStore:
         config["skip_signature"] = True
     if endpoint:
         config["base_url"] = endpoint
-    client: ClientConfig = {**buckets.CLIENT, "allow_http": True}
+    client: ClientConfig = {**buckets.trusting(authority), "allow_http": True}
     return GCSStore(bucket, config=config, client_options=client, retry_config=buckets.RETRIES)
 
 

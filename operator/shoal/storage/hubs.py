@@ -17,6 +17,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 
 from shoal.reasons import Reason
 from shoal.storage import listings, uris
+from shoal.storage.authorities import Authorities
 from shoal.storage.buckets import Found, Item
 from shoal.storage.credentials import HuggingFaceOptions
 from shoal.storage.failures import FetchError, Kind, status_kind
@@ -39,6 +40,7 @@ class Hub:
     location: Location
     options: HuggingFaceOptions
     hint: str
+    trusted: Authorities
 
     @property
     def endpoint(self) -> str:
@@ -101,6 +103,7 @@ async def _get(hub: Hub, url: str, headers: Mapping[str, str]) -> AsyncIterator[
         async with hub.session.get(
             url,
             headers={"Accept-Encoding": "identity", **headers, **token},
+            ssl=hub.trusted.tls,
             timeout=_TIMEOUT,
             auto_decompress=False,
         ) as answer:
@@ -110,7 +113,8 @@ async def _get(hub: Hub, url: str, headers: Mapping[str, str]) -> AsyncIterator[
     except (ClientError, TimeoutError) as error:
         cause = getattr(error, "os_error", None)
         said = str(cause or "") or type(error).__name__
-        message = f"{hub.endpoint} cannot be reached for {hub.location.shown}: {said}"
+        more = hub.trusted.advice(cause)
+        message = f"{hub.endpoint} cannot be reached for {hub.location.shown}: {said}{more}"
         raise FetchError(Kind.TRANSIENT, Reason.STORAGE_UNAVAILABLE, message) from error
 
 

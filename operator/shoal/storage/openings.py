@@ -8,7 +8,7 @@ import asyncio
 
 from aiohttp import ClientSession
 
-from shoal.storage import claims, credentials, hubs
+from shoal.storage import authorities, claims, credentials, hubs
 from shoal.storage.buckets import Bucket, Found
 from shoal.storage.credentials import Credentials
 from shoal.storage.hubs import Hub
@@ -30,27 +30,30 @@ async def find(
     if location.scheme is Scheme.HF:
         options = credentials.huggingface(known)
         hint = _hint(known, options.origin, "HF_TOKEN")
-        return await hubs.find(Hub(session, location, options, hint), limits)
+        trusted = authorities.read(known.environ)
+        return await hubs.find(Hub(session, location, options, hint, trusted), limits)
     from shoal.storage import objectstores
 
     return await objectstores.find(_bucket(location, known, session), location, limits)
 
 
 def _bucket(location: Location, known: Credentials, session: ClientSession) -> Bucket:
+    trusted = authorities.read(known.environ)
     if location.scheme is Scheme.GS:
         from shoal.storage import gcsbuckets
 
         gcs = credentials.gcs(known)
-        return gcsbuckets.make(location, gcs, _hint(known, gcs.origin))
+        return gcsbuckets.make(location, gcs, trusted, _hint(known, gcs.origin))
     if location.scheme is Scheme.AZ:
         from shoal.storage import azurecontainers
 
         azure = credentials.azure(known)
-        return azurecontainers.make(location, azure, _hint(known, azure.origin))
+        return azurecontainers.make(location, azure, trusted, _hint(known, azure.origin))
     from shoal.storage import s3buckets
 
     s3 = credentials.s3(known)
-    return s3buckets.make(location, s3, session, _hint(known, s3.origin))
+    hint = _hint(known, s3.origin)
+    return s3buckets.make(location, s3, session, trusted, hint)
 
 
 def _hint(known: Credentials, origin: str, keys: str = "the keys") -> str:

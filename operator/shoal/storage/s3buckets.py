@@ -10,6 +10,7 @@ from obstore.store import S3Store
 
 from shoal.reasons import Reason
 from shoal.storage import buckets, credentials, failures
+from shoal.storage.authorities import Authorities
 from shoal.storage.buckets import Bucket
 from shoal.storage.credentials import S3Options
 from shoal.storage.failures import FetchError, Kind
@@ -26,13 +27,19 @@ _TRUST = (
 )
 
 
-def make(location: Location, options: S3Options, session: ClientSession, hint: str = "") -> Bucket:
+def make(
+    location: Location,
+    options: S3Options,
+    session: ClientSession,
+    trusted: Authorities,
+    hint: str = "",
+) -> Bucket:
     """Take the client of an S3 bucket; nothing is asked yet.
 
     Raises:
         FetchError: the CA bundle cannot be read.
     """
-    authority = _authority(options)
+    authority = "\n".join(filter(None, (_authority(options), trusted.text)))
     try:
         store = _store(location.bucket, options, authority)
     except (BaseError, ValueError) as error:
@@ -63,7 +70,7 @@ def _identity(options: S3Options) -> str:
 
 
 @lru_cache(maxsize=buckets.CLIENTS)
-def _store(bucket: str, options: S3Options, authority: bytes) -> S3Store:
+def _store(bucket: str, options: S3Options, authority: str) -> S3Store:
     config: S3Config = {
         "region": options.region,
         "virtual_hosted_style_request": options.virtual_host,
@@ -84,23 +91,21 @@ def _store(bucket: str, options: S3Options, authority: bytes) -> S3Store:
         if options.session_token:
             config["session_token"] = options.session_token
     client: ClientConfig = {
-        **buckets.CLIENT,
+        **buckets.trusting(authority),
         "allow_http": True,
         "allow_invalid_certificates": not options.verify,
     }
-    if authority:
-        client["root_certificate"] = authority
     return S3Store(bucket, config=config, client_options=client, retry_config=buckets.RETRIES)
 
 
-def _authority(options: S3Options) -> bytes:
+def _authority(options: S3Options) -> str:
     if options.problem:
         message = f"{options.origin}: {options.problem}"
         raise FetchError(Kind.PERMANENT, Reason.CREDENTIALS_NOT_FOUND, message)
     if options.authority or not options.ca_bundle:
-        return options.authority.encode()
+        return options.authority
     try:
-        return Path(options.ca_bundle).read_bytes()
+        return Path(options.ca_bundle).read_text(errors="replace")
     except OSError as error:
         message = (
             f"{options.origin}: the CA bundle {options.ca_bundle} cannot be read: "

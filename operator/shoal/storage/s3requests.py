@@ -19,6 +19,7 @@ from xml.etree import ElementTree as ET
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 from yarl import URL
 
+from shoal.storage import authorities
 from shoal.storage.credentials import S3Options
 
 _EMPTY: Final = hashlib.sha256(b"").hexdigest()
@@ -45,7 +46,7 @@ class Requests:
     """Requests to one bucket."""
 
     def __init__(
-        self, session: ClientSession, bucket: str, options: S3Options, authority: bytes
+        self, session: ClientSession, bucket: str, options: S3Options, authority: str
     ) -> None:
         self._session = session
         self._options = options
@@ -144,10 +145,8 @@ class Requests:
         return headers
 
 
-def _context(options: S3Options, authority: bytes) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if authority:
-        context.load_verify_locations(cadata=authority.decode())
+def _context(options: S3Options, authority: str) -> ssl.SSLContext:
+    context = authorities.make(authority)
     if not options.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

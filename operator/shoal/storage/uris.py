@@ -162,6 +162,11 @@ def _web(scheme: Scheme, uri: str) -> Location:
         raise UriError(f"{redact(uri)!r}: {error}") from error
     if not host:
         raise UriError(f"{redact(uri)!r} names no host")
+    if parts.path.endswith(".git"):
+        # Upstream clones it (contract §4.8); as a file it would be a page for people.
+        raise UriError(
+            f"{redact(uri)!r} is a git repository, which is not fetched; link to an archive of it"
+        )
     return Location(scheme, host, parts.path, uri)
 
 

@@ -20,7 +20,8 @@ from aiohttp import (
 from yarl import URL
 
 from shoal.reasons import Reason
-from shoal.storage import credentials, downloads
+from shoal.storage import authorities, credentials, downloads
+from shoal.storage.authorities import Authorities
 from shoal.storage.credentials import Credentials
 from shoal.storage.failures import FetchError, Kind
 from shoal.storage.limits import Limits
@@ -44,6 +45,7 @@ class Link:
     login: str = field(repr=False)  # those, as a header; for this origin alone
     origin: str  # whose headers the first request has
     patience: float  # seconds until the first line of an answer
+    trusted: Authorities = field(repr=False)
 
     async def get(self, more: Mapping[str, str]) -> ClientResponse:
         """Ask, and follow redirects; the caller closes the response.
@@ -72,6 +74,7 @@ class Link:
                 return await self.session.get(
                     url,
                     headers=headers,
+                    ssl=self.trusted.tls,
                     timeout=_TIMEOUT,
                     auto_decompress=False,
                     allow_redirects=False,
@@ -79,7 +82,8 @@ class Link:
                 )
         except (ClientError, TimeoutError, OSError, ValueError) as error:
             host = url.host or self.location.bucket
-            message = f"{host} cannot be reached for {self.location.shown}: {cause(error)}"
+            advice = self.trusted.advice(getattr(error, "os_error", None))
+            message = f"{host} cannot be reached for {self.location.shown}: {cause(error)}{advice}"
             raise FetchError(Kind.TRANSIENT, Reason.STORAGE_UNAVAILABLE, message) from error
 
     def _next(self, url: URL, target: str) -> URL:
@@ -119,6 +123,7 @@ def make(session: ClientSession, location: Location, known: Credentials, limits:
         login=login,
         origin="the link's user" if login else origin,
         patience=min(_ANSWER_SECONDS, limits.stall_seconds),
+        trusted=authorities.read(known.environ),
     )
 
 

@@ -76,6 +76,21 @@ def test_several_models_arrive_each_in_its_folder(
     assert (found(models / "a"), found(models / "b")) == ({"x": b"1"}, {"y": b"2"})
 
 
+def test_one_model_may_lie_in_the_folder_of_another(
+    bucket: Bucket, fetch: FetchRun, models: Path
+) -> None:
+    bucket.put("a/x", b"1")
+    bucket.put("b/y", b"2")
+    words = ["s3://models/b", models / "b", "s3://models/a", models]
+    assert fetch.run(*words).returncode == 0
+    assert (models / "x").read_bytes() == b"1"
+    bucket.put("a/x", b"11")
+    done = fetch.run(*words)
+    assert f"s3://models/b: is in {models}/b already, nothing to do\n" in done.stdout
+    assert found(models)["x"] == b"11"
+    assert found(models / "b") == {"y": b"2"}
+
+
 def test_a_second_run_does_nothing_and_says_so(
     bucket: Bucket, pipe: Pipe, tmp_path: Path, models: Path
 ) -> None:

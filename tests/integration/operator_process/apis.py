@@ -25,6 +25,8 @@ _PLACES = {
     "Deployment": ("/apis/apps/v1", "deployments"),
     "ReplicaSet": ("/apis/apps/v1", "replicasets"),
     "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
+    "ScaledObject": ("/apis/keda.sh/v1alpha1", "scaledobjects"),
+    "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
     "Ingress": ("/apis/networking.k8s.io/v1", "ingresses"),
     "Role": ("/apis/rbac.authorization.k8s.io/v1", "roles"),
     "RoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
@@ -36,7 +38,7 @@ _PLACES = {
     "Pod": ("/api/v1", "pods"),
     "Event": ("/api/v1", "events"),
 }
-_CLUSTERS = frozenset({"Namespace", "ClusterServingRuntime"})
+_CLUSTERS = frozenset({"Namespace", "ClusterServingRuntime", "CustomResourceDefinition"})
 CHILDREN = (
     "Deployment",
     "Service",

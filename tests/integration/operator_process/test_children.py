@@ -1,5 +1,6 @@
 """Children are as the spec says: what others break is mended, what is others' is left alone."""
 
+import json
 from typing import Any
 
 import pytest
@@ -45,6 +46,7 @@ def settled(body: Body) -> Body:
     return {"metadata": meta, **rest}
 
 
+@pytest.mark.weakness("C8")
 @pytest.mark.weakness("M14")
 async def test_a_deleted_child_is_made_anew(world: World) -> None:
     await world.operator()
@@ -65,6 +67,7 @@ async def test_a_deleted_child_is_made_anew(world: World) -> None:
     await until(restored)
 
 
+@pytest.mark.weakness("C11")
 @pytest.mark.parametrize(("kind", "name", "edit"), EDITS.values(), ids=EDITS)
 async def test_an_edit_by_hand_is_undone(world: World, kind: str, name: str, edit: Any) -> None:
     await world.operator()
@@ -84,6 +87,7 @@ async def test_an_edit_by_hand_is_undone(world: World, kind: str, name: str, edi
     await until(undone)
 
 
+@pytest.mark.weakness("C27")
 async def test_a_deployment_of_somebody_else_is_left_alone(world: World) -> None:
     box = {"name": "box", "image": "x"}
     labels = {"app": "theirs"}
@@ -118,6 +122,7 @@ async def test_a_deployment_of_somebody_else_is_left_alone(world: World) -> None
     await world.ready("InferenceService", "mms")
 
 
+@pytest.mark.weakness("C27")
 async def test_a_service_of_somebody_else_is_left_out_and_told(world: World) -> None:
     spec = {"ports": [{"port": 1234}], "selector": {"app": "theirs"}}
     meta = {"name": "mms"}
@@ -157,6 +162,7 @@ async def test_a_stopped_service_keeps_its_models_and_comes_back(world: World) -
     await world.ready("InferenceService", "mms")
 
 
+@pytest.mark.weakness("C8")
 async def test_an_autoscaler_follows_the_spec_and_its_class(world: World) -> None:
     await world.operator()
     service = bodies.service()
@@ -180,6 +186,29 @@ async def test_an_autoscaler_follows_the_spec_and_its_class(world: World) -> Non
     await until(replaced)
 
 
+async def test_services_lose_their_address_and_get_one_again(world: World) -> None:
+    program = await world.operator(SHOAL_RELIST_SECONDS="0.4")
+    await world.serve("one")
+    for is_headless in (True, False):
+        data = {"service": json.dumps({"serviceClusterIPNone": is_headless})}
+        if is_headless:
+            await world.api.create(bodies.config_map("inferenceservice-config", data))
+        else:
+            await world.api.patch("ConfigMap", "inferenceservice-config", {"data": data})
+
+        async def follows(is_headless: bool = is_headless) -> bool:
+            found = await world.api.find("Service", "mms-predictor")
+            service = await world.api.get("InferenceService", "mms")
+            assert service["status"]["address"]["url"].endswith(":8080") is is_headless
+            return found is not None and (found["spec"]["clusterIP"] == "None") is is_headless
+
+        await until(follows)
+        mark = await world.at_rest(program)
+        await world.relisted(program, mark)
+        assert world.audit.writes(mark) == []
+
+
+@pytest.mark.weakness("C5")
 async def test_a_service_made_cluster_local_loses_its_ingress(world: World) -> None:
     await world.operator()
     await world.api.create(bodies.service())
@@ -212,6 +241,7 @@ async def test_a_spec_that_is_not_served_yet_makes_nothing(world: World) -> None
         )
 
 
+@pytest.mark.weakness("C21")
 async def test_the_rights_follow_the_accounts_secrets(world: World) -> None:
     await world.operator()
     await world.serve("one")

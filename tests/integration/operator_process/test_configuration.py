@@ -2,18 +2,22 @@
 
 import json
 
+import pytest
+
 from integration.operator_process import bodies
 from integration.operator_process.apis import until
 from integration.operator_process.worlds import World
 
 NAME = "inferenceservice-config"
 VALID = "shoal_config_valid"
+PEM = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
 
 
 def ingress(**fields: object) -> dict[str, str]:
     return {"ingress": json.dumps(fields)}
 
 
+@pytest.mark.weakness("C21")
 async def test_a_changed_domain_changes_ingress_and_urls(world: World) -> None:
     await world.api.create(bodies.config_map(NAME, ingress(ingressDomain="one.test")))
     program = await world.operator()
@@ -71,3 +75,51 @@ async def test_a_start_over_a_malformed_one_waits_and_changes_nothing(world: Wor
     await world.api.patch("ConfigMap", NAME, {"data": ingress(ingressDomain="two.test")})
     await until(restarted.leads)
     await domain(world, "two.test")
+
+
+@pytest.mark.weakness("C25")
+async def test_a_ca_bundle_is_copied_for_each_service_and_kept_while_it_is_broken(
+    world: World,
+) -> None:
+    named = {"storageInitializer": json.dumps({"caBundleConfigMapName": "corporate"})}
+    await world.api.create(bodies.config_map(NAME, named))
+    await world.api.create(bodies.config_map("corporate", {"cabundle.crt": PEM}))
+    program = await world.operator()
+    env = [{"name": "STORAGE_URI", "value": "s3://models/iris"}]
+    await world.api.create(bodies.service("iris", container={"env": env}))
+    await copied(world, PEM)
+    deployment = await world.api.get("Deployment", "iris-predictor")
+    generation = deployment["metadata"]["generation"]
+
+    await world.api.patch("ConfigMap", "corporate", {"data": {"cabundle.crt": "nonsense"}})
+    await until(lambda: world.api.events("ConfigInvalid"))
+    await copied(world, PEM)
+    await program.terminate()
+    await world.api.delete("ConfigMap", "corporate")
+    await world.start()
+
+    async def told() -> bool:
+        events = await world.api.events("ConfigInvalid")
+        return any("does not exist" in event["message"] for event in events)
+
+    await until(told)
+    await copied(world, PEM)
+    await world.api.create(bodies.config_map("corporate", {"cabundle.crt": PEM * 2}))
+    await copied(world, PEM * 2)
+    deployment = await world.api.get("Deployment", "iris-predictor")
+    assert deployment["metadata"]["generation"] == generation
+
+    await world.api.patch("ConfigMap", NAME, {"data": {"storageInitializer": "{}"}})
+
+    async def gone() -> bool:
+        return await world.api.find("ConfigMap", "cabundle-iris") is None
+
+    await until(gone)
+
+
+async def copied(world: World, text: str) -> None:
+    async def is_there() -> bool:
+        body = await world.api.find("ConfigMap", "cabundle-iris") or {}
+        return (body.get("data") or {}).get("cabundle.crt") == text
+
+    await until(is_there)

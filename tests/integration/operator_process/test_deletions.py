@@ -18,6 +18,7 @@ async def nothing_left(world: World) -> bool:
     return True
 
 
+@pytest.mark.weakness("C10")
 @pytest.mark.weakness("M9")
 async def test_a_service_goes_with_its_models_and_children(world: World) -> None:
     await world.operator()

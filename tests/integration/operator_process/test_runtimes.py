@@ -10,7 +10,9 @@ import pytest
 from integration.operator_process import bodies
 from integration.operator_process.apis import Body, condition, until
 from integration.operator_process.worlds import World
+from support import manifests
 
+CHARTS = Path(__file__).parents[2] / "golden" / "runtimes.yaml"
 RELIST = {"SHOAL_RELIST_SECONDS": "0.4"}
 SAME_POD = {"SHOAL_POD_NAME": "operator-0"}
 NEVER = {"SHOAL_RELIST_SECONDS": "3600"}  # what is heard is heard by the watch
@@ -35,6 +37,7 @@ async def serve(world: World, service: Body) -> None:
     await world.ready("InferenceService", "mms")
 
 
+@pytest.mark.weakness("C21")
 @pytest.mark.parametrize("everywhere", [True, False], ids=["all", "one-namespace"])
 @pytest.mark.parametrize("kind", ["ServingRuntime", "ClusterServingRuntime"])
 async def test_a_service_waits_for_the_runtime_that_it_names(
@@ -205,3 +208,25 @@ async def test_the_charts_runtimes_are_applied_and_kept(world: World, tmp_path: 
     finally:
         await world.operators[-1].kill()
         await world.api.delete("ClusterServingRuntime", name)
+
+
+async def test_what_the_chart_brings_is_written_once(world: World, tmp_path: Path) -> None:
+    made = manifests.read(CHARTS)
+    for body in made:
+        body["metadata"]["name"] += f"-of-{world.namespace}"
+        body["spec"]["disabled"] = True  # other tests choose among all of the cluster
+        (tmp_path / f"{body['metadata']['name']}.json").write_text(json.dumps(body))
+    told = {**RELIST, "SHOAL_RUNTIMES_DIR": str(tmp_path)}
+    program = await world.operator(**told)
+    try:
+        for body in made:
+            name = body["metadata"]["name"]
+            found = await until(lambda name=name: world.api.find("ClusterServingRuntime", name))
+            assert found["spec"] == body["spec"]
+        mark = await world.at_rest(program)
+        await world.relisted(program, mark, times=3)
+        assert world.audit.writes(mark) == []
+    finally:
+        await world.operators[-1].kill()
+        for body in made:
+            await world.api.delete("ClusterServingRuntime", body["metadata"]["name"])

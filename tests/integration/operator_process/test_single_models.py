@@ -132,6 +132,7 @@ async def test_an_update_that_fails_is_told_while_the_old_model_serves(world: Wo
     await world.ready("InferenceService", "iris")
 
 
+@pytest.mark.weakness("C34")
 @pytest.mark.parametrize("uri", ["oci://host/model:1", "/mnt/elsewhere"])
 async def test_what_is_not_fetched_yet_is_said_where_the_user_looks(
     world: World, uri: str

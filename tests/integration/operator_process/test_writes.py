@@ -39,6 +39,8 @@ SERVICES["rich"]["spec"]["predictor"] |= {
 }
 
 
+@pytest.mark.weakness("C15")
+@pytest.mark.weakness("C8")
 @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 async def test_a_settled_service_costs_nothing(world: World, service: Body) -> None:
     program = await world.operator(**RELIST)
@@ -67,6 +69,7 @@ async def test_a_restart_costs_nothing(world: World, *, gently: bool) -> None:
     assert world.audit.writes(mark) == []
 
 
+@pytest.mark.weakness("C11")
 async def test_what_others_add_costs_nothing(world: World) -> None:
     program = await world.operator(**RELIST)
     await world.serve("one")

@@ -8,11 +8,15 @@ from shoal.settings import FetchSettings, SettingsError
 
 
 def test_pairs_of_address_and_folder() -> None:
-    pairs = commands.parse(["s3://b/m", "/a", "hf://o/m:v1", "/b"])
-    assert [(location.uri, folder) for location, folder in pairs] == [
-        ("s3://b/m", Path("/a")),
-        ("hf://o/m:v1", Path("/b")),
-    ]
+    words = ["s3://b/m", "/a", "hf://o/m:v1", "/b"]
+    assert commands.parse(words) == [("s3://b/m", Path("/a")), ("hf://o/m:v1", Path("/b"))]
+
+
+def test_a_path_of_a_storage_spec_is_an_address_where_there_is_one() -> None:
+    words = ["storage://a/b", "/a"]
+    assert commands.parse(words, "{}") == [("storage://a/b", Path("/a"))]
+    with pytest.raises(UsageError, match="'storage://a/b' starts with none of"):
+        commands.parse(words)
 
 
 @pytest.mark.parametrize(

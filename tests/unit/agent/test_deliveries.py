@@ -17,6 +17,7 @@ from shoal.storage import transfers
 from shoal.storage.credentials import Credentials
 from shoal.storage.failures import FetchError, Kind
 from shoal.storage.limits import Limits
+from shoal.storage.uris import Location
 
 LOCATION = transfers.parse("s3://b/m")
 DOWN = FetchError(Kind.TRANSIENT, Reason.STORAGE_UNAVAILABLE, "it is down")
@@ -62,15 +63,15 @@ class Store:
         self.now += seconds
 
     async def bring(self, folder: Path, patience: float = 60) -> None:
-        async def known() -> Credentials:
-            return Credentials()
+        async def find() -> tuple[Location, Credentials]:
+            return LOCATION, Credentials()
 
         session: Any = None
         pace = Pace(lambda: self.now, self._pause)
         tools = Tools(
-            known, session, Limits(), patience, self.told.append, lambda: 1.0, pace, self.opened
+            session, Limits(), patience, self.told.append, lambda: 1.0, pace, self.opened
         )
-        await deliveries.run(LOCATION, folder, tools)
+        await deliveries.run(LOCATION.shown, find, folder, tools)
 
 
 async def test_a_store_that_comes_back_is_waited_for_and_why_is_told(tmp_path: Path) -> None:

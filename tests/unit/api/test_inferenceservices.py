@@ -66,7 +66,7 @@ def test_the_service_account_is_read(field: str) -> None:
         pytest.param(own(), False, id="own-container-has-none"),
         pytest.param({"sklearn": {}}, False, id="framework-without-uri-has-none"),
         pytest.param({"sklearn": {"storageUri": "s3://a"}}, True, id="storage-uri"),
-        pytest.param({"model": {"storage": {"key": "a"}}}, True, id="storage-key"),
+        pytest.param({"model": {"storage": {"path": "a"}}}, True, id="storage-key"),
         pytest.param({"model": {}, "storageUris": [{"uri": "s3://a"}]}, True, id="storage-uris"),
         pytest.param(
             {"containers": [{**BOX, "env": [{"name": "STORAGE_URI", "value": "s3://a"}]}]},
@@ -182,7 +182,17 @@ IN_ENVIRONMENT = {"env": [{"name": "STORAGE_URI", "value": "s3://b/m"}]}
             "pvc://c/p",
             id="by-its-format",
         ),
+        pytest.param({"onnx": {"storageUri": "file:///m"}}, "file:///m", id="of-a-volume"),
         pytest.param({"huggingface": {"storageUri": "hf://o/m"}}, "hf://o/m", id="hugging-face"),
+        pytest.param(
+            {"huggingface": {"storage": {"path": "/o/m"}}}, "storage://o/m", id="by-its-path"
+        ),
+        pytest.param({"onnx": {"storage": {"path": ""}}}, "storage://", id="the-whole-store"),
+        pytest.param(
+            {"onnx": {"storageUri": "s3://b/m", "storage": {"key": "k"}}},
+            "s3://b/m",
+            id="with-a-key-for-it",
+        ),
         pytest.param({"containers": [{**BOX, **IN_ENVIRONMENT}]}, "s3://b/m", id="own-container"),
         pytest.param({"containers": [BOX]}, "", id="own-container-without"),
     ],
@@ -194,12 +204,19 @@ def test_a_model_of_the_services_own_is_served(predictor: dict[str, Any], uri: s
     assert service.predictor.has_storage == bool(uri)
 
 
+def test_many_models_of_the_services_own_are_served() -> None:
+    service = parse({"huggingface": {}, "storageUris": [{"uri": "hf://o/m"}]})
+    assert inferenceservices.unsupported(service) == []
+    assert (service.predictor.storage_uri, service.predictor.has_storage) == ("", True)
+
+
 def test_an_address_of_another_kind_is_refused_without_its_secrets() -> None:
     service = parse({"sklearn": {"storageUri": "git://user:password@host/model"}})
     (message,) = inferenceservices.unsupported(service)
     assert message == (
         "spec.predictor.sklearn.storageUri: git:// is not fetched by this version, write one that "
-        "begins with s3://, gs://, https://, http://, az://, hf://, pvc://"
+        "begins with s3://, gs://, https://, http://, az://, hf://, pvc://, "
+        "file://"
     )
 
 
@@ -211,14 +228,10 @@ def test_an_own_container_is_served_whole(annotations: dict[str, str]) -> None:
     assert inferenceservices.ignored(service) == []
 
 
+@pytest.mark.weakness("C28")
 @pytest.mark.parametrize(
     ("service", "path"),
     [
-        pytest.param(
-            parse({"model": {"storage": {"path": "a"}}}),
-            "spec.predictor.model.storage",
-            id="storage",
-        ),
         pytest.param(
             parse({"triton": {"storageUri": "oci://a/b:1"}}),
             "spec.predictor.triton.storageUri",
@@ -230,17 +243,9 @@ def test_an_own_container_is_served_whole(annotations: dict[str, str]) -> None:
             id="confidential",
         ),
         pytest.param(
-            parse({"model": {"modelFormat": {"name": "huggingface"}}}),
-            "spec.predictor.model",
-            id="a-server-of-one-model",
-        ),
-        pytest.param(
-            parse({"huggingface": {}}), "spec.predictor.huggingface", id="the-same-by-its-key"
-        ),
-        pytest.param(
-            parse(own(storageUris=[{"uri": "s3://a"}])),
-            "spec.predictor.storageUris",
-            id="storage-uris",
+            parse(own(storageUris=[{"uri": "s3://a"}, {"uri": "oci://a", "mountPath": "/mnt/b"}])),
+            "spec.predictor.storageUris[1].uri",
+            id="one-of-many-of-another-kind",
         ),
         pytest.param(parse(own(workerSpec={})), "spec.predictor.workerSpec", id="workers"),
         pytest.param(
@@ -270,11 +275,6 @@ def test_an_own_container_is_served_whole(annotations: dict[str, str]) -> None:
         ),
         pytest.param(
             parse(annotations={MODE: "Serverless"}), f"metadata.annotations[{MODE}]", id="knative"
-        ),
-        pytest.param(
-            parse(annotations={AUTOSCALER: "keda"}),
-            f"metadata.annotations[{AUTOSCALER}]",
-            id="keda",
         ),
     ],
 )
@@ -308,7 +308,39 @@ def test_what_is_not_served_is_named_with_what_to_do(service: InferenceService, 
             id="external-metric",
         ),
         pytest.param(own(autoScaling={}), [], id="no-metrics"),
+        pytest.param(
+            {"onnx": {"storage": {"path": "a", "schemaPath": "b"}}},
+            ["spec.predictor.onnx.storage.schemaPath"],
+            id="schema-path",
+        ),
+        pytest.param(
+            {"sklearn": {"protocolVersion": "v1", "ProtocolVersion": "v2"}},
+            ["spec.predictor.sklearn.ProtocolVersion"],
+            id="the-misspelt-of-two",
+        ),
     ],
 )
 def test_what_has_no_effect_is_listed(predictor: dict[str, Any], paths: list[str]) -> None:
     assert inferenceservices.ignored(parse(predictor)) == paths
+
+
+@pytest.mark.parametrize(
+    ("predictor", "paths"),
+    [
+        ({"sklearn": {"ProtocolVersion": "v2"}}, ["spec.predictor.sklearn.ProtocolVersion"]),
+        ({"model": {"ProtocolVersion": "v2"}}, ["spec.predictor.model.ProtocolVersion"]),
+        ({"sklearn": {"ProtocolVersion": "v2", "protocolVersion": "v2"}}, []),
+        ({"sklearn": {"protocolVersion": "v2"}}, []),
+        (own(), []),
+    ],
+    ids=["old-key", "model", "both", "as-upstream", "none"],
+)
+def test_what_is_misspelt_is_listed(predictor: dict[str, Any], paths: list[str]) -> None:
+    assert inferenceservices.misspelt(parse(predictor)) == paths
+
+
+def test_external_metrics_have_an_effect_with_keda() -> None:
+    metrics = [{"external": {"metric": {}}}, {"podmetric": {"metric": {}}}]
+    service = parse(own(autoScaling={"metrics": metrics}), annotations={AUTOSCALER: "keda"})
+    assert inferenceservices.unsupported(service) == []
+    assert inferenceservices.ignored(service) == ["spec.predictor.autoScaling.metrics[1]"]

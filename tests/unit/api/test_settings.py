@@ -101,6 +101,16 @@ def test_what_no_part_reads_is_left_alone() -> None:
             id="quantity-of-a-wrong-type",
         ),
         pytest.param(
+            data("agent", memoryLimit="50Mi", memoryRequest="60Mi"),
+            "key agent: memoryRequest 60Mi is above memoryLimit 50Mi; lower it",
+            id="request-above-limit",
+        ),
+        pytest.param(
+            data("inferenceService", resource={"cpuLimit": 1, "cpuRequest": "1500m"}),
+            "key inferenceService: cpuRequest 1500m is above cpuLimit 1; lower it",
+            id="request-above-limit-of-a-server",
+        ),
+        pytest.param(
             data("inferenceService", resource="2Gi"),
             "key inferenceService: field resource: Input should be a valid dictionary",
             id="text-for-an-object",
@@ -124,10 +134,34 @@ def test_a_wrong_value_is_named_by_key_and_field(wrong: dict[str, str], message:
     assert str(raised.value).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("given", "request_", "limit"),
+    [
+        ({"memoryLimit": "50Mi"}, "50Mi", "50Mi"),
+        ({"memoryRequest": "2Gi"}, "2Gi", "2Gi"),
+        ({"memoryLimit": "2Gi"}, "100Mi", "2Gi"),
+        ({"memoryRequest": "50Mi"}, "50Mi", "1Gi"),
+        ({"memoryLimit": "0"}, "100Mi", "0"),
+        ({"memoryLimit": 0, "memoryRequest": "2Gi"}, "2Gi", "0"),
+        ({"memoryLimit": "50Mi", "memoryRequest": None}, "50Mi", "50Mi"),
+        ({"memoryLimit": "50Mi", "memoryRequest": "0"}, "0", "50Mi"),
+    ],
+    ids=str,
+)
+def test_a_default_follows_the_end_that_is_given(
+    given: dict[str, Any], request_: str, limit: str
+) -> None:
+    agent = settings.parse(data("agent", **given)).agent
+    assert (agent.memory_request, agent.memory_limit) == (request_, limit)
+    serving = settings.parse(data("storageInitializer", **given)).storage_initializer
+    assert (serving.memory_request, serving.memory_limit) == (request_, limit)
+
+
 def test_gateway_api_switched_off_is_fine() -> None:
     assert not settings.parse(data("ingress", enableGatewayApi=False)).ingress.enable_gateway_api
 
 
+@pytest.mark.weakness("C26")
 def test_routing_by_path_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"key ingress.*pathTemplate.*leave it empty"):
         settings.parse({"ingress": '{"pathTemplate": "/{{ .Name }}"}'})

@@ -101,6 +101,7 @@ def test_nothing_that_fits_is_left_out(
     assert all(quantities.parse(model.memory) > left for model in out)
 
 
+@pytest.mark.weakness("C18")
 @pytest.mark.parametrize(
     ("resources", "config", "limit"),
     [

@@ -84,6 +84,7 @@ def test_metrics(predictor: Body, metrics: list[Body]) -> None:
     assert _spec(**predictor)["metrics"] == metrics
 
 
+@pytest.mark.weakness("C8")
 def test_behavior_is_honoured() -> None:
     behavior = {"scaleDown": {"stabilizationWindowSeconds": 5}}
     assert _spec(autoScaling={"behavior": behavior})["behavior"] == behavior

@@ -73,6 +73,12 @@ def test_kinds(body: Body | None, config: Body, given: Body, kinds: list[str]) -
     assert _kinds(body, config, **given) == kinds
 
 
+@pytest.mark.weakness("C31")
+def test_a_server_alone_keeps_its_accounts_token_as_the_account_says() -> None:
+    pod = deployments.make(builders.wanted())["spec"]["template"]["spec"]
+    assert "automountServiceAccountToken" not in pod
+
+
 def test_same_input_same_children_and_nothing_of_it_changed() -> None:
     body = builders.inference_service(
         labels={"a": "b"},
@@ -84,6 +90,7 @@ def test_same_input_same_children_and_nothing_of_it_changed() -> None:
     assert body == before
 
 
+@pytest.mark.weakness("C4")
 def test_every_child_is_owned_and_can_be_found_by_its_label() -> None:
     for child in children.make(builders.wanted(is_host=True)):
         meta = child["metadata"]
@@ -112,6 +119,7 @@ def test_labels_of_the_component_win_in_their_order() -> None:
     }
 
 
+@pytest.mark.weakness("C4")
 def test_annotations_are_filtered_and_the_predictors_win() -> None:
     body = builders.inference_service(
         annotations={"a": "1", "b": "1", "x": "1", "modelFormat": "sklearn"},
@@ -123,6 +131,18 @@ def test_annotations_are_filtered_and_the_predictors_win() -> None:
     assert metadata.object_annotations(wanted) == {"a": "1", "b": "1"}
 
 
+def test_labels_that_are_disallowed_are_on_no_object() -> None:
+    labels = {"a": "1", "x": "1", "networking.knative.dev/visibility": "cluster-local"}
+    body = builders.inference_service(labels=labels, predictor={"labels": {"x": "2"}})
+    config = {"inferenceService": {"serviceLabelDisallowedList": ["x"]}}
+    for child in children.make(builders.wanted(body, config, is_host=True)):
+        found = child["metadata"]["labels"]
+        assert found.keys() & labels.keys() == {"a"}
+        template = child.get("spec", {}).get("template", {}).get("metadata", {})
+        assert template.get("labels", {}).keys() & {"x"} == set()
+
+
+@pytest.mark.weakness("C32")
 def test_builtin_disallowed_annotations_are_always_in_force() -> None:
     annotations = dict.fromkeys(settings.DISALLOWED_ANNOTATIONS, "x")
     body = builders.inference_service(annotations=annotations)
@@ -180,6 +200,7 @@ def test_replicas(predictor: Body, annotation: str, expected: int | None) -> Non
     assert deployments.make(builders.wanted(body))["spec"].get("replicas") == expected
 
 
+@pytest.mark.weakness("C29")
 @pytest.mark.parametrize(
     ("predictor", "rollout", "expected"),
     [

@@ -74,6 +74,7 @@ def test_only_the_server_gets_resources() -> None:
     assert made[1]["resources"] == {"requests": DEFAULTS, "limits": DEFAULTS}
 
 
+@pytest.mark.weakness("C18")
 @pytest.mark.parametrize(
     ("given", "requests", "limits"),
     [

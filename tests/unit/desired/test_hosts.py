@@ -38,3 +38,9 @@ def test_a_framework_without_storage_is_one_before_any_model_names_it() -> None:
     service = inferenceservices.parse(builders.framework("sklearn"))
     server = builders.server(service, builders.runtime("sklearn"))
     assert hosts.is_host(service, server, named_by_model=False, already=False)
+
+
+def test_a_server_that_holds_one_model_is_none_whoever_names_it() -> None:
+    service = inferenceservices.parse(builders.framework("huggingface"))
+    server = builders.server(service, builders.runtime("huggingface"))
+    assert not hosts.is_host(service, server, named_by_model=True, already=True)

@@ -75,6 +75,13 @@ def test_the_servers_ports_count_not_the_first_containers() -> None:
     assert made["spec"]["ports"] == [_port(80, 2)]
 
 
+def test_a_headless_service_has_no_address_and_the_entry_has() -> None:
+    wanted = builders.wanted(config={"service": {"serviceClusterIPNone": True}})
+    assert services.make(wanted)["spec"]["clusterIP"] == "None"
+    assert "clusterIP" not in services.make_entry(wanted)["spec"]
+    assert "clusterIP" not in services.make(builders.wanted())["spec"]
+
+
 def test_the_entry_is_no_second_service_of_the_predictor() -> None:
     wanted = builders.wanted(builders.inference_service(annotations={"prometheus.io/scrape": "1"}))
     entry, own = services.make_entry(wanted), services.make(wanted)

@@ -64,6 +64,23 @@ def test_urls_of_a_service() -> None:
     assert urls.address(config, SERVICE) == "http://m-predictor.ns.svc.cluster.local"
 
 
+def test_the_address_of_a_headless_service_has_the_servers_port() -> None:
+    headless = settings.ServingConfig.model_validate({"service": {"serviceClusterIPNone": True}})
+    inside = "http://m-predictor.ns.svc.cluster.local"
+    assert urls.address(headless, SERVICE, 9000) == f"{inside}:9000"
+    assert urls.address(_config(), SERVICE, 9000) == inside
+
+
+@pytest.mark.weakness("C5")
+def test_a_service_of_the_cluster_alone_has_no_url_from_outside() -> None:
+    body = builders.inference_service(
+        "m", namespace="ns", labels={"networking.kserve.io/visibility": "cluster-local"}
+    )
+    service, inside = inferenceservices.parse(body), "http://m-predictor.ns.svc.cluster.local"
+    assert urls.url(_config(), service) == inside
+    assert urls.component_url(_config(), service) == inside
+
+
 def test_model_path() -> None:
     assert urls.model_path("m1", "v2") == "/v2/models/m1/infer"
     assert urls.model_path("m1", "v1") == "/v1/models/m1:predict"

@@ -39,14 +39,14 @@ async def test_a_kind_that_nobody_watches_ends_the_operator() -> None:
         WatchesEndedError,
         match=r"nothing watches /apis/serving\.kserve\.io/v1beta1/inferenceservices",
     ):
-        await watches.opened(streams, seconds=0.01)
+        await watches.opened(streams, kinds.WATCHED, seconds=0.01)
 
 
 async def test_a_list_that_takes_long_is_waited_for() -> None:
     streams = Streams()
     for kind in kinds.WATCHED:
         streams.listed(kind.path())
-    opening = asyncio.create_task(watches.opened(streams, seconds=0.01))
+    opening = asyncio.create_task(watches.opened(streams, kinds.WATCHED, seconds=0.01))
     await asyncio.wait({opening}, timeout=0.1)
     assert not opening.done()
     for kind in kinds.WATCHED:
@@ -58,7 +58,7 @@ async def test_with_every_kind_watched_it_goes_on() -> None:
     streams = Streams()
     for kind in kinds.WATCHED:
         streams.opened(kind.path(), Content(), 0.0)
-    await watches.opened(streams, seconds=0.01)
+    await watches.opened(streams, kinds.WATCHED, seconds=0.01)
 
 
 async def test_a_namespace_that_nobody_watches_ends_the_operator() -> None:
@@ -66,4 +66,4 @@ async def test_a_namespace_that_nobody_watches_ends_the_operator() -> None:
     for kind in kinds.WATCHED:
         streams.opened(kind.path("one"), Content(), 0.0)
     with pytest.raises(WatchesEndedError, match="/api/v1/namespaces/two/pods"):
-        await watches.opened(streams, ("one", "two"), 0.01)
+        await watches.opened(streams, kinds.WATCHED, ("one", "two"), 0.01)

@@ -76,6 +76,7 @@ async def test_the_url_follows_the_runtimes_protocol(world: World) -> None:
     assert model_url(world).endswith("/v1/models/model1-custom:predict")
 
 
+@pytest.mark.weakness("C20")
 async def test_a_runtime_that_would_be_preferred_moves_nobody(world: World) -> None:
     await until_loaded(world)
     world.cluster.put(BETTER)

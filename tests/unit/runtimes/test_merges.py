@@ -148,6 +148,20 @@ BOTH = {"requests": _amounts("1", "2Gi"), "limits": _amounts("1", "2Gi")}
             id="a-higher-limit-leaves-the-request",
         ),
         pytest.param(
+            {"requests": _amounts("1", "2Gi"), "limits": _amounts("500m", "1Gi")},
+            {},
+            _amounts("500m", "1Gi"),
+            _amounts("500m", "1Gi"),
+            id="the-runtimes-own-limit-bounds-its-request",
+        ),
+        pytest.param(
+            {"requests": _amounts("1", "2Gi"), "limits": _amounts("500m", "1Gi")},
+            {"limits": _amounts("2")},
+            _amounts("500m", "1Gi"),
+            _amounts("2", "1Gi"),
+            id="and-so-it-is-below-the-users-limit",
+        ),
+        pytest.param(
             {"limits": _amounts("1", gpu="1"), "requests": _amounts("1", gpu="1")},
             {"limits": _amounts(gpu="2")},
             _amounts("1"),

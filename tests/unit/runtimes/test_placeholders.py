@@ -15,6 +15,7 @@ VALUES = {
 }
 
 
+@pytest.mark.weakness("C13")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -33,6 +34,7 @@ def test_values_are_filled_in(text: str, expected: str) -> None:
     assert placeholders.fill(text, VALUES) == expected
 
 
+@pytest.mark.weakness("C13")
 @pytest.mark.parametrize(
     "text",
     [

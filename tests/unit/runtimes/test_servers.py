@@ -9,12 +9,14 @@ from shoal.api import inferenceservices
 from shoal.api.servingruntimes import Runtime
 from shoal.errors import StalledError
 from shoal.reasons import Reason
-from shoal.runtimes import images, pins, servers
+from shoal.runtimes import pins, servers
 from shoal.runtimes.servers import Server
 from support import builders
 from support.builders import Body
 
 MAIN = {"name": "kserve-container", "image": "localhost/server:1"}
+URI = {"storageUri": "s3://b/m"}
+ENVELOPE = "{{.Labels.serviceEnvelope}}"
 
 
 def _resolve(
@@ -74,11 +76,17 @@ def test_an_own_container_is_taken_as_it_is() -> None:
     assert made.pin is None
 
 
-def test_mlserver_is_told_of_the_one_model() -> None:
+@pytest.mark.parametrize(
+    "predictor",
+    [
+        pytest.param({"sklearn": {"storageUri": "s3://b/m"}}, id="by-its-address"),
+        pytest.param({"sklearn": {"storage": {"path": "m"}}}, id="by-its-path"),
+        pytest.param({"sklearn": {}, "storageUris": [{"uri": "s3://b/m"}]}, id="by-a-list"),
+    ],
+)
+def test_mlserver_is_told_of_the_one_model(predictor: Body) -> None:
     base = {**MAIN, "env": [{"name": "MLSERVER_MODEL_IMPLEMENTATION", "value": "a.Class"}]}
-    made = _resolve(
-        {"sklearn": {"storageUri": "s3://b/m"}}, _runtime(base, server_type="mlserver")
-    )
+    made = _resolve(predictor, _runtime(base, server_type="mlserver"))
     assert _env(made) == {
         "MLSERVER_MODEL_IMPLEMENTATION": "a.Class",
         "MLSERVER_MODEL_NAME": "iris",
@@ -147,6 +155,7 @@ def test_server_port(ports: list[Body] | None, port: int) -> None:
     assert servers.server_port({"ports": ports}) == port
 
 
+@pytest.mark.weakness("C30")
 def test_labels_annotations_and_pod_are_the_runtimes_below_the_users() -> None:
     runtime = _runtime(
         labels={"tier": "gold"},
@@ -216,24 +225,52 @@ def test_a_runtime_without_containers_is_refused() -> None:
         _resolve({"sklearn": {}}, runtime)
 
 
-@pytest.mark.parametrize(
-    ("image", "version", "made"),
-    [
-        ("a", "2", "a:2"),
-        ("a:1", "2", "a:2"),
-        ("host:5000/a/b", "2", "host:5000/a/b:2"),
-        ("host:5000/a/b:1", "2", "host:5000/a/b:2"),
-        ("a@sha256:00", "2", "a@sha256:00"),
-        ("a:1", "", "a:1"),
-    ],
-)
-def test_image(image: str, version: str, made: str) -> None:
-    assert images.tagged(image, version) == made
-
-
 def test_the_version_is_of_the_users_image_too() -> None:
     made = _resolve({"sklearn": {"runtimeVersion": "9", "image": "localhost/own:1"}}, _runtime())
     assert made.container["image"] == "localhost/own:9"
+
+
+def test_the_image_is_the_one_for_the_hardware() -> None:
+    given = {**URI, "resources": {"limits": {"nvidia.com/gpu": "1"}}}
+    made = _resolve({"sklearn": given}, _runtime(server_type="torchserve"))
+    assert made.container["image"] == "localhost/server:1-gpu"
+
+
+def test_a_container_without_an_image_stays_so() -> None:
+    made = _resolve({"sklearn": {"runtimeVersion": "9"}}, _runtime({"name": "kserve-container"}))
+    assert "image" not in made.container
+
+
+@pytest.mark.parametrize(
+    ("protocol", "envelope"),
+    [("v1", "kserve"), ("v2", "kservev2"), ("grpc-v2", "kservev2")],
+)
+def test_torchserve_is_told_its_protocol(protocol: str, envelope: str) -> None:
+    base = {**MAIN, "env": [{"name": "TS_SERVICE_ENVELOPE", "value": ENVELOPE}]}
+    runtime = _runtime(base, server_type="torchserve", protocolVersions=["grpc-v2", "v2", "v1"])
+    wanted = {} if protocol == "v1" else {"protocolVersion": protocol}
+    made = _resolve({"sklearn": {**URI, **wanted}}, runtime)
+    assert _env(made) == {"TS_SERVICE_ENVELOPE": envelope, "PROTOCOL_VERSION": protocol}
+    assert made.labels == {"serviceEnvelope": envelope}
+
+
+def test_the_users_own_protocol_of_torchserve_wins() -> None:
+    env = [{"name": "PROTOCOL_VERSION", "value": "v9"}]
+    made = _resolve({"sklearn": {**URI, "env": env}}, _runtime(server_type="torchserve"))
+    assert _env(made) == {"PROTOCOL_VERSION": "v9"}
+
+
+def test_the_server_of_a_host_that_holds_one_is_not_told_to_begin_empty() -> None:
+    given = {"modelFormat": {"name": "sklearn"}, "runtime": "mine"}
+    probe = {"httpGet": {"path": "/v2/health/ready", "port": 8080}}
+    made = _resolve(
+        {"model": {**given, "readinessProbe": probe}}, _runtime(server_type="torchserve")
+    )
+    assert made.container["readinessProbe"] == probe
+    assert (
+        "readinessProbe"
+        not in _resolve({"model": given}, _runtime(server_type="torchserve")).container
+    )
 
 
 MLSERVER_ENV = [{"name": "MLSERVER_MODEL_IMPLEMENTATION", "value": "{{.Labels.modelClass}}"}]
@@ -330,5 +367,6 @@ def test_the_server_of_a_runtime_that_is_gone_is_read_from_its_deployment() -> N
     assert made.kept is deployment
     assert (made.labels, made.annotations) == ({"a": "b"}, {"kept": "yes"})
     assert (made.protocol, made.pin) == ("v1", pin)
+    assert (made.takes_models, made.holds_one) == (False, True)
     assert made.concern is not None
     assert made.concern.reason == Reason.RUNTIME_NOT_RECOGNIZED

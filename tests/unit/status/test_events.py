@@ -21,6 +21,11 @@ DOWN = _status(
     Ready=("False", "B"),
     Stopped="False",
 )
+MISSPELT: Body = {
+    "conditions": [
+        builders.condition("FieldsHonoured", "True", "FieldsMisspelt") | {"severity": "Warning"}
+    ]
+}
 UNKNOWN = _status(Ready=("Unknown", "A"), PredictorReady=("Unknown", "A"))
 NOT_READY = (
     "Warning",
@@ -66,6 +71,8 @@ NOT_READY = (
             [("Warning", "FieldsIgnored")],
             id="fields-ignored",
         ),
+        pytest.param({}, MISSPELT, [("Warning", "FieldsMisspelt")], id="fields-misspelt"),
+        pytest.param(MISSPELT, MISSPELT, [], id="fields-still-misspelt"),
         pytest.param(
             {},
             _status(EntryServiceReady=("False", "NameTaken")),

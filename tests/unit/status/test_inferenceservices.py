@@ -84,6 +84,11 @@ def test_a_model_that_cannot_be_fetched_is_why_it_is_not_ready() -> None:
     assert row["message"] == "s3://b/m: refused"
 
 
+def test_why_no_pod_is_taken_is_told() -> None:
+    status = _compute(replace(UP, deployment=builders.deployment([REFUSED]), pods=()))
+    assert status["modelStatus"]["lastFailureInfo"]["message"] == "quota"
+
+
 @pytest.mark.parametrize(
     ("facts", "may"),
     [
@@ -110,6 +115,7 @@ def test_models_may_be_ready_while_replicas_are_missing(facts: Facts, *, may: bo
     assert inferenceservices.may_serve(_compute(facts)) is may
 
 
+@pytest.mark.weakness("C6")
 def test_ready_service() -> None:
     status = _compute(replace(UP, models=(3, 2)))
     times = {"lastTransitionTime": "2026-11-21T12:00:00Z", "observedGeneration": 7}
@@ -178,6 +184,19 @@ def test_ready_service() -> None:
             ("False", "FieldsIgnored"),
             id="ignored-fields-are-named",
         ),
+        pytest.param(
+            {"misspelt": ["spec.predictor.sklearn.ProtocolVersion"]},
+            "FieldsHonoured",
+            ("True", "FieldsMisspelt"),
+            id="misspelt-fields-are-named",
+        ),
+        pytest.param(
+            {"misspelt": ["a"], "ignored": ["b"]},
+            "FieldsHonoured",
+            ("False", "FieldsIgnored"),
+            id="what-is-ignored-comes-first",
+        ),
+        pytest.param({"misspelt": ["a"]}, "Ready", ("True", ""), id="misspelt-is-no-fault"),
         pytest.param(
             {"ignored": ["spec.predictor.timeout"]},
             "Ready",

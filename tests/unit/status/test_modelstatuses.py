@@ -47,6 +47,7 @@ FETCHED = builders.pod("fetched", init_containers=[_box("storage-initializer", O
 FAILED = builders.pod("failed", containers=[_box(state=ENDED)])
 
 
+@pytest.mark.weakness("C7")
 @pytest.mark.parametrize(
     ("pods", "is_ready", "summary", "copies"),
     [
@@ -108,6 +109,7 @@ def test_states(
     assert ("lastFailureInfo" in status) == (copies[1] > 0)
 
 
+@pytest.mark.weakness("C7")
 @pytest.mark.parametrize(
     ("box", "info"),
     [
@@ -201,6 +203,41 @@ def test_the_newest_pods_failure_is_told_and_of_equal_age_the_first_by_name() ->
     new, other = failed("b", "2026-11-21T11:00:00Z"), failed("c", "2026-11-21T11:00:00Z")
     for pods in ((old, new, other), (other, new, old)):
         assert _compute(*pods)["lastFailureInfo"]["location"] == "b"
+
+
+HOMELESS = builders.pod("homeless")
+HOMELESS["status"]["conditions"].append(
+    builders.condition("PodScheduled", "False", "Unschedulable", "0/3 nodes are available")
+)
+
+
+@pytest.mark.weakness("C7")
+@pytest.mark.parametrize(
+    ("pods", "refusal", "info"),
+    [
+        pytest.param(
+            [STARTING, HOMELESS],
+            "",
+            {"location": "homeless", "message": "The pod finds no node: 0/3 nodes are available"},
+            id="no-node",
+        ),
+        pytest.param([], "exceeded quota", {"message": "exceeded quota"}, id="no-quota"),
+        pytest.param([STARTING], "", None, id="on-its-way"),
+    ],
+)
+def test_what_keeps_pods_from_starting_is_told(
+    pods: list[Body], refusal: str, info: Body | None
+) -> None:
+    status = modelstatuses.compute(pods, is_ready=False, refusal=refusal)
+    assert status["transitionStatus"] == "InProgress"
+    assert status["copies"]["failedCopies"] == 0
+    wanted = info and {**info, "reason": "RuntimeUnhealthy"}
+    assert status.get("lastFailureInfo") == wanted
+
+
+def test_a_failure_says_more_than_a_pod_without_a_node() -> None:
+    status = _compute(HOMELESS, FAILED)
+    assert status["lastFailureInfo"]["location"] == "failed"
 
 
 def test_a_long_message_is_cut() -> None:

@@ -50,6 +50,7 @@ def test_an_address_is_read(uri: str, bucket: str, key: str) -> None:
         pytest.param("s3://b/./b", "segment '.'", id="dot"),
         pytest.param("http:///x", "names no host", id="no host"),
         pytest.param("http://[x/y", "Invalid", id="bad host"),
+        pytest.param("https://u:p@h/a/m.git", "^.https://h/a/m.git. is a git rep", id="git"),
     ],
 )
 def test_a_bad_address_says_why(uri: str, message: str) -> None:

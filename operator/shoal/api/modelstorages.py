@@ -1,0 +1,82 @@
+"""What must hold of the places that a predictor's models come from. Pure.
+
+`storage` is the contract's §4.5, `storageUris` its §4.3. Caller: inferenceservices.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from shoal import storagespecs
+from shoal.api import components, isvcrules
+from shoal.api.components import ModelStorageSpec, StorageUri
+from shoal.api.fields import invalid
+from shoal.api.predictors import Predictor
+
+_CLAIM: Final = "pvc://"
+_MOUNTED: Final = (_CLAIM, "file://")
+_MANY: Final = "spec.predictor.storageUris"
+
+
+def check(predictor: Predictor) -> None:
+    """Look at the storage of a predictor's models.
+
+    Raises:
+        StalledError: it contradicts itself; the message names the field.
+    """
+    for key, spec in predictor.framework_specs().items():
+        if spec.storage is not None:
+            at = f"spec.predictor.{key}.storage"
+            if predictor.storage_uris:
+                raise invalid(at, "is given beside storageUris; remove one of the two")
+            _check_address(at, spec.storage_uri or "", spec.storage)
+            _check_parameters(f"{at}.parameters", spec.storage.parameters or {})
+    if predictor.storage_uris:
+        _check_many(predictor, predictor.storage_uris)
+
+
+def _check_address(at: str, uri: str, storage: ModelStorageSpec) -> None:
+    if uri and storage.path is not None:
+        raise invalid(f"{at}.path", "is given beside storageUri; remove one of the two")
+    if not uri and storage.path is None:
+        raise invalid(
+            f"{at}.path", "must say where in the store the model is, or storageUri beside it must"
+        )
+    if uri.startswith(_MOUNTED):
+        raise invalid(at, "has no use for what is mounted; remove it")
+
+
+def _check_parameters(at: str, parameters: dict[str, str]) -> None:
+    for name in parameters:
+        if name not in storagespecs.PARAMETERS:
+            known = ", ".join(storagespecs.PARAMETERS)
+            raise invalid(
+                f"{at}[{name}]",
+                f"is none of {known}; write it into the entry of the Secret, above all what is "
+                "secret",
+            )
+    kind = parameters.get(storagespecs.TYPE, "")
+    if kind and (refusal := storagespecs.refusal(kind)):
+        raise invalid(f"{at}[{storagespecs.TYPE}]", refusal)
+
+
+def _check_many(predictor: Predictor, rows: Sequence[StorageUri]) -> None:
+    if predictor.storage_uri:
+        raise invalid(_MANY, isvcrules.BOTH_STORAGES)
+    for index, row in enumerate(rows):
+        at = f"{_MANY}[{index}].mountPath"
+        if not row.mount_path.startswith("/") or row.folder == "/":
+            raise invalid(at, components.ABSOLUTE)
+        if ".." in row.mount_path.split("/"):
+            raise invalid(at, components.NOT_UP)
+        for other, before in enumerate(rows):
+            if index != other:
+                _check_two(at, row, f"{_MANY}[{other}]", before)
+    if len({row.folder.split("/")[1] for row in rows if not row.uri.startswith(_CLAIM)}) > 1:
+        raise invalid(_MANY, components.ONE_PARENT)
+
+
+def _check_two(at: str, row: StorageUri, other: str, before: StorageUri) -> None:
+    if row.folder == before.folder:
+        raise invalid(at, f"{row.folder} is the folder of {other} too; give each one of its own")
+    if before.uri.startswith(_MOUNTED) and row.folder.startswith(f"{before.folder}/"):
+        raise invalid(at, f"{row.folder} lies in the volume of {other}; give it a folder outside")

@@ -1,0 +1,144 @@
+from typing import Any
+
+import pytest
+
+from shoal.api import inferenceservices
+from shoal.errors import StalledError
+from shoal.reasons import Reason
+from support import builders
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param({"storage": {"path": "a"}}, id="a-path-alone"),
+        pytest.param({"storage": {"path": "", "key": "k"}}, id="the-whole-bucket"),
+        pytest.param({"storage": {"key": "k"}, "storageUri": "s3://b/m"}, id="a-key-for-a-uri"),
+        pytest.param({"storage": {"path": "a", "parameters": {"type": ""}}}, id="an-empty-type"),
+        pytest.param({"storageUri": "pvc://c/m"}, id="no-storage"),
+    ],
+)
+def test_what_may_be_written(model: dict[str, Any]) -> None:
+    service = inferenceservices.parse(builders.framework("onnx", model))
+    assert inferenceservices.unsupported(service) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        pytest.param(
+            {"storage": {"path": "a"}, "storageUri": "s3://b/m"},
+            ".path: is given beside storageUri; remove one of the two",
+            id="two-addresses",
+        ),
+        pytest.param(
+            {"storage": {"key": "k"}},
+            ".path: must say where in the store the model is, or storageUri beside it must",
+            id="no-address",
+        ),
+        pytest.param({"storage": {}}, ".path: must say where", id="nothing"),
+        pytest.param(
+            {"storage": {"key": "k"}, "storageUri": "pvc://c/m"},
+            ": has no use for what is mounted; remove it",
+            id="a-claim",
+        ),
+        pytest.param(
+            {"storage": {"path": "a", "parameters": {"secret_access_key": "hush"}}},
+            ".parameters[secret_access_key]: is none of type, bucket, endpoint_url,",
+            id="a-secret",
+        ),
+        pytest.param(
+            {"storage": {"path": "a", "parameters": {"buckett": "b"}}},
+            ".parameters[buckett]: is none of type, bucket, endpoint_url,",
+            id="a-misspelt-one",
+        ),
+        pytest.param(
+            {"storage": {"path": "a", "parameters": {"type": "hdfs"}}},
+            ".parameters[type]: storage type [hdfs] is not fetched by this version",
+            id="hdfs",
+        ),
+        pytest.param(
+            {"storage": {"path": "a", "parameters": {"type": "x"}}},
+            ".parameters[type]: storage type must be one of [s3, gs, ",
+            id="another-type",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_refused(model: dict[str, Any], message: str) -> None:
+    with pytest.raises(StalledError) as caught:
+        inferenceservices.parse(builders.framework("onnx", model))
+    assert caught.value.reason is Reason.INVALID_SPEC
+    assert caught.value.message.startswith(f"spec.predictor.onnx.storage{message}")
+    assert "hush" not in caught.value.message
+
+
+def _many(*rows: tuple[str, str], **model: Any) -> dict[str, Any]:
+    uris = [{"uri": uri, "mountPath": path} if path else {"uri": uri} for uri, path in rows]
+    return builders.framework("onnx", model, predictor={"storageUris": uris})
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param([("s3://b/m", "")], id="where-they-lie-usually"),
+        pytest.param([("s3://b/m", "/mnt/a"), ("hf://o/m", "/mnt/a/b")], id="one-in-the-other"),
+        pytest.param([("s3://b/m", "/mnt/a"), ("pvc://c", "/data")], id="a-claim-elsewhere"),
+        pytest.param([("s3://b/m", "/mnt/a"), ("pvc://c", "/mnt/a/c")], id="a-claim-below"),
+    ],
+)
+def test_where_many_may_lie(rows: list[tuple[str, str]]) -> None:
+    service = inferenceservices.parse(_many(*rows))
+    assert inferenceservices.unsupported(service) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        pytest.param(
+            _many(("s3://b/m", "mnt")),
+            "[0].mountPath: must be an absolute path other than /",
+            id="relative",
+        ),
+        pytest.param(
+            _many(("s3://b/m", "/./")),
+            "[0].mountPath: must be an absolute path other than /",
+            id="everything",
+        ),
+        pytest.param(
+            _many(("s3://b/m", "/mnt/../etc")), "[0].mountPath: must not contain ..", id="up"
+        ),
+        pytest.param(
+            _many(("s3://b/m", "/mnt/a"), ("s3://b/n", "/data/b")),
+            ": mount paths other than those of pvc:// must have a parent directory (not /) in",
+            id="nothing-in-common",
+        ),
+        pytest.param(
+            _many(("s3://b/m", ""), ("pvc://c", "/mnt//models/")),
+            "[0].mountPath: /mnt/models is the folder of spec.predictor.storageUris[1] too; give"
+            " each one of its own",
+            id="twice",
+        ),
+        pytest.param(
+            _many(("pvc://c", "/mnt/a"), ("s3://b/m", "/mnt/a/b")),
+            "[1].mountPath: /mnt/a/b lies in the volume of spec.predictor.storageUris[0]; give it "
+            "a folder outside",
+            id="in-a-claim",
+        ),
+        pytest.param(
+            _many(("s3://b/m", ""), storageUri="s3://b/n"),
+            ": Setting both StorageURI and StorageURIs is not supported.",
+            id="one-and-many",
+        ),
+    ],
+)
+def test_where_many_may_not_lie(body: dict[str, Any], message: str) -> None:
+    with pytest.raises(StalledError) as caught:
+        inferenceservices.parse(body)
+    assert caught.value.reason is Reason.INVALID_SPEC
+    assert caught.value.message.startswith(f"spec.predictor.storageUris{message}")
+
+
+def test_many_have_no_entry_of_their_own() -> None:
+    body = _many(("s3://b/m", ""), storage={"key": "k"})
+    with pytest.raises(StalledError, match=r"^spec\.predictor\.onnx\.storage: is given beside"):
+        inferenceservices.parse(body)
