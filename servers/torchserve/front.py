@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
 
@@ -27,6 +28,7 @@ CONFIG = Path("/tmp/config.properties")  # noqa: S108 - the container's own
 UNSAID = "application/x-www-form-urlencoded"
 _STEP_SECONDS = 0.2
 _ANSWER_SECONDS = 600  # a model's own responseTimeout ends before
+_TYPE = "Content-Type"
 _OF_A_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
@@ -57,6 +59,16 @@ def _has_workers(version: Mapping[str, object]) -> bool:
 def content_type(given: str | None) -> str:
     """Take a body of which nothing is said for JSON."""
     return given if given and given != UNSAID else "application/json"
+
+
+def passed_on(given: Message, *, has_body: bool) -> dict[str, str]:
+    """Choose the headers of a request for TorchServe; an ingress may write their names small."""
+    headers = {
+        name: value
+        for name, value in given.items()
+        if name.lower() not in (*_OF_A_CONNECTION, _TYPE.lower())
+    }
+    return headers | ({_TYPE: content_type(given.get(_TYPE))} if has_body else {})
 
 
 def models() -> list[str]:
@@ -103,9 +115,7 @@ class Front(http.server.BaseHTTPRequestHandler):
         self._pass_on(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
 
     def _pass_on(self, body: bytes | None) -> None:
-        headers = {k: v for k, v in self.headers.items() if k.lower() not in _OF_A_CONNECTION}
-        if body is not None:
-            headers["Content-Type"] = content_type(self.headers.get("Content-Type"))
+        headers = passed_on(self.headers, has_body=body is not None)
         behind = http.client.HTTPConnection("127.0.0.1", INFERENCE, timeout=_ANSWER_SECONDS)
         try:
             behind.request(self.command, self.path, body, headers)
@@ -113,7 +123,7 @@ class Front(http.server.BaseHTTPRequestHandler):
             self._answer(answer.status, answer.getheaders(), answer.read())
         except (OSError, http.client.HTTPException) as error:
             said = json.dumps({"error": f"TorchServe does not answer: {error}"}).encode()
-            self._answer(HTTPStatus.BAD_GATEWAY, [("Content-Type", "application/json")], said)
+            self._answer(HTTPStatus.BAD_GATEWAY, [(_TYPE, "application/json")], said)
         finally:
             behind.close()
 

@@ -99,13 +99,12 @@ def test_5_a_folder_that_is_not_there_is_told_in_one_sentence(terminal: Terminal
     terminal.run(f"{HERE} delete isvc pipeline-test")  # the node has no room for two
     wrong = f"sed 's#dir/gs#dir/none#; s/pipeline-test/pipeline-none/' {MANIFESTS}"
     terminal.run(f"{wrong}/inferenceservice.yaml | {HERE} apply -f -")
-    body = until(
-        lambda: terminal.get(f"-n {NAMESPACE} isvc/pipeline-none").get("status") or {},
-        lambda seen: "lastFailureInfo" in (seen.get("modelStatus") or {}),
+    path = "{.status.modelStatus.lastFailureInfo.message}"
+    told = until(
+        lambda: terminal.run(f"{HERE} get isvc pipeline-none -o jsonpath='{path}'"),
+        lambda message: "gs://pipelines/dir/none" in message,  # or that the node has no room yet
         90,
         "the service says why it has no model",
     )
-    told = body["modelStatus"]["lastFailureInfo"]["message"]
-    assert "gs://pipelines/dir/none" in told
     assert "\n" not in told
     terminal.run(f"{HERE} delete isvc pipeline-none")

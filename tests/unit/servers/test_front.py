@@ -1,3 +1,4 @@
+from email.message import Message
 from typing import Any
 
 import pytest
@@ -57,3 +58,16 @@ def test_a_model_is_loaded_once_each_version_has_a_worker(
 )
 def test_a_body_of_which_nothing_is_said_is_json(given: str | None, sent: str) -> None:
     assert front.content_type(given) == sent
+
+
+def test_headers_are_passed_on_whatever_case_an_ingress_writes_them_in() -> None:
+    given = Message()
+    for name, value in {
+        "host": "a.b",
+        "content-type": front.UNSAID,
+        "content-length": "3",
+    }.items():
+        given[name] = value
+    said = {"host": "a.b", "Content-Type": "application/json"}
+    assert front.passed_on(given, has_body=True) == said
+    assert front.passed_on(given, has_body=False) == {"host": "a.b"}
