@@ -141,11 +141,15 @@ def _during(told: Sequence[Told], start: float, end: float) -> list[Told]:
 
 def _lie(sample: Sample, record: Record) -> str:
     answer = sample.answer
-    since = _during(record.words[sample.model], answer.asked, answer.at)[0].at
+    start, end = answer.asked - bound(record), answer.at + bound(record)
+    said = ", ".join(
+        f"{word.ready or 'unknown'} of {word.uri} at {word.at:.2f}"
+        for word in _during(record.words[sample.model], start, end)
+    )
+    got = answer.text[:100] if answer.value is None else answer.value
     return (
-        f"{sample.model} on {sample.pod}: {answer.status} {answer.text[:100]!r} after"
-        f" {answer.at - answer.asked:.2f} s, asked at {answer.asked:.2f};"
-        f" Ready True since {since:.2f}"
+        f"{sample.model} on {sample.pod}: {answer.status} {got!r} after"
+        f" {answer.at - answer.asked:.2f} s, asked at {answer.asked:.2f}; Ready was {said}"
     )
 
 

@@ -49,6 +49,13 @@ def test_it_is_a_lie(words: list[Word], answer: Answer) -> None:
     assert len(_lies(words, answer)) == 1
 
 
+def test_a_lie_tells_what_was_said_and_answered() -> None:
+    words = [TRUE, Word(3, "True", NEW)]
+    told = f"Ready was True of {NEW} at 3.00"
+    (lie,) = _lies(words, _answer(5, 5.1, 1.0))
+    assert lie == f"m on pod: 200 1.0 after 0.10 s, asked at 5.00; {told}"
+
+
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
