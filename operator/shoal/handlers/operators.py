@@ -137,12 +137,13 @@ class Operator:
             tasks.create_task(watches.run(handlers, scope, self._take_signals))
             await watches.opened(self._streams, watched, namespaces)
             await self._inbox.relist(self._client, namespaces)
-            await installs.apply(self._client, self._store, self._runtimes)
+            brought = (self._client, self._store, self._runtimes, self._queue.add)
+            await installs.apply(*brought)
             self._synced = True
             _log.info("in step with the cluster: %d services", len(self._store.services()))
             self._wake_all()
             tasks.create_task(self._newcomers())
-            tasks.create_task(installs.keep(self._client, self._store, self._runtimes))
+            tasks.create_task(installs.keep(*brought))
             for _ in range(self._settings.workers):
                 tasks.create_task(self._queue.work(self._reconciler.reconcile))
             tasks.create_task(

@@ -7,13 +7,14 @@ their definition comes with the same release.
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from shoal import names
 from shoal.cluster import differences, kinds
 from shoal.cluster.ports import ApiError, Body, Cluster
-from shoal.cluster.store import Store
+from shoal.cluster.store import Key, Store
 
 _log: Final = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 5.0
@@ -29,8 +30,12 @@ def read(folder: str) -> list[Body]:
     return [json.loads(path.read_text()) for path in paths]
 
 
-async def apply(cluster: Cluster, store: Store, runtimes: list[Body]) -> list[str]:
+async def apply(
+    cluster: Cluster, store: Store, runtimes: list[Body], wake: Callable[[Key], None]
+) -> list[str]:
     """Apply the ClusterServingRuntimes that differ from what the store has.
+
+    Those whom one concerns are woken here: the watch will bring what the store has by then.
 
     Returns:
         Why some were refused, a sentence for each.
@@ -43,19 +48,23 @@ async def apply(cluster: Cluster, store: Store, runtimes: list[Body]) -> list[st
         if live is not None and not differences.differs(body, live, names.FIELD_MANAGER):
             continue
         try:
-            store.put(kind, await cluster.apply(body))
+            concerned = store.put(kind, await cluster.apply(body))
         except ApiError as error:
             refusals.append(f"{kind.kind} {name}: {error}")
         else:
             _log.info("%s %s %s", "changed" if live else "made", kind.kind, name)
+            for key in concerned:
+                wake(key)
     return refusals
 
 
-async def keep(cluster: Cluster, store: Store, runtimes: list[Body]) -> None:
+async def keep(
+    cluster: Cluster, store: Store, runtimes: list[Body], wake: Callable[[Key], None]
+) -> None:
     """Bring back for ever what others take away or change; looks at the store alone."""
     told: list[str] = []
     while True:
-        if (refusals := await apply(cluster, store, runtimes)) != told:
+        if (refusals := await apply(cluster, store, runtimes, wake)) != told:
             told = refusals
             _log.error("the chart's runtimes: %s", "; ".join(told) or "all are in by now")
         await asyncio.sleep(_LOOK_SECONDS)
