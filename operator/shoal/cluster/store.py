@@ -87,20 +87,31 @@ class Store:
             self._by_service[kind.plural, key].add(place[1])
         return concerned
 
-    def remove(self, kind: Kind, namespace: str, name: str) -> set[Key]:
-        """Drop an object; return the keys that it concerned."""
+    def remove(self, kind: Kind, namespace: str, name: str, uid: str = "") -> set[Key]:
+        """Drop an object; return the keys that it concerned.
+
+        With a uid it is that one alone: a watch's events come in order for each uid, so the end
+        of one object may be told after its successor's beginning.
+        """
+        held = self.get(kind, namespace, name)
+        self._bury(uid or ((held or {}).get("metadata") or {}).get("uid", ""))
+        if held is not None and uid and held["metadata"].get("uid") != uid:
+            return set()
         concerned = self._forget(kind, (namespace, name))
         if kind in kinds.RUNTIMES:
             concerned |= self._users_of_runtime(kind, (namespace, name), None)
         if kind is kinds.DEPLOYMENT:
             concerned |= self._next_in_line((namespace, name))
-        held = self._shelves[kind.plural].pop((namespace, name), None)
-        if held is not None and (uid := held["metadata"].get("uid")):
-            self._gone[uid] = None
-            if len(self._gone) > _GRAVES:
-                del self._gone[next(iter(self._gone))]
+        self._shelves[kind.plural].pop((namespace, name), None)
         self._removals[kind.plural].add((namespace, name))
         return concerned
+
+    def _bury(self, uid: str) -> None:
+        """Take note of an object that is gone."""
+        if uid:
+            self._gone[uid] = None
+        if len(self._gone) > _GRAVES:
+            del self._gone[next(iter(self._gone))]
 
     def versions(self, kind: Kind) -> dict[Key, str]:
         """Begin a sweep: return the version of every object of a kind, for `sweep`."""
@@ -208,8 +219,8 @@ def _is_waiting(service: Body) -> bool:
 
 
 def _is_older(body: Body, held: Body | None) -> bool:
-    """Tell whether a body is an earlier state of the same object than the one that is held."""
-    if held is None or held["metadata"].get("uid") != body["metadata"].get("uid"):
+    """Tell whether a body is an earlier state than the one that is held, or of its predecessor."""
+    if held is None:
         return False
     versions = [each["metadata"].get("resourceVersion", "") for each in (body, held)]
     return all(map(str.isdecimal, versions)) and int(versions[0]) < int(versions[1])

@@ -28,7 +28,7 @@ class Inbox:
         meta = body["metadata"]
         namespace, name = meta.get("namespace", ""), meta["name"]
         if event_type == "DELETED":
-            concerned = self._store.remove(kind, namespace, name)
+            concerned = self._store.remove(kind, namespace, name, meta.get("uid", ""))
         else:
             concerned = self._store.put(kind, body)
         if kind is kinds.SERVICE_ACCOUNT:

@@ -183,6 +183,19 @@ def test_another_object_of_the_same_name_may_come() -> None:
     store = Store()
     store.put(kinds.TRAINED_MODEL, model("m", "a", "10"))
     store.remove(kinds.TRAINED_MODEL, "default", "m")
-    anew = builders.trained_model("m", parent="a", resourceVersion="9", uid="another")
+    anew = builders.trained_model("m", parent="a", resourceVersion="11", uid="another")
     assert store.put(kinds.TRAINED_MODEL, anew) == {A}
     assert held(store, A) == ["m"]
+
+
+def test_the_end_of_one_leaves_its_successor() -> None:
+    store = Store()
+    old = builders.trained_model("m", parent="a", resourceVersion="10", uid="old")
+    store.put(kinds.TRAINED_MODEL, old)
+    new = builders.trained_model("m", parent="a", resourceVersion="12", uid="new")
+    assert store.put(kinds.TRAINED_MODEL, new) == {A}
+    assert store.put(kinds.TRAINED_MODEL, old) == set()
+    assert store.remove(kinds.TRAINED_MODEL, "default", "m", "old") == set()
+    assert store.get(kinds.TRAINED_MODEL, "default", "m") == new
+    assert store.remove(kinds.TRAINED_MODEL, "default", "m", "new") == {A}
+    assert held(store, A) == []
