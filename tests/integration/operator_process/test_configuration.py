@@ -88,7 +88,7 @@ async def test_a_ca_bundle_is_copied_for_each_service_and_kept_while_it_is_broke
     env = [{"name": "STORAGE_URI", "value": "s3://models/iris"}]
     await world.api.create(bodies.service("iris", container={"env": env}))
     await copied(world, PEM)
-    deployment = await world.api.get("Deployment", "iris-predictor")
+    deployment = await until(lambda: world.api.find("Deployment", "iris-predictor"))
     generation = deployment["metadata"]["generation"]
 
     await world.api.patch("ConfigMap", "corporate", {"data": {"cabundle.crt": "nonsense"}})
