@@ -17,7 +17,7 @@ VENV := $(SHOAL_HOME)/venv/$(LOCK)
 BIN := $(VENV)/bin
 READY := $(VENV)/complete
 REPORTS := $(SHOAL_HOME)/reports
-BENCHMARKS := first_answer burst update many mlserver fetch
+BENCHMARKS := first_answer burst update services many mlserver fetch initializer
 RINGS := unit golden contract integration e2e
 
 # What the operator's image is made from: a change of it rolls the operator on `make install`.

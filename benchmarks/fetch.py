@@ -8,30 +8,23 @@ agent does. Then a whole agent fetches the large one, and its peak memory is rea
 
 import argparse
 import os
-import random
 import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
 import stage
+import stores
 from stage import Row
 
-from cluster import binaries, home, packages
+from cluster import home
 from shoal.modelconfig import Model
 from support.agentrigs import Agent, Bucket, until
 
-LOCK = stage.CHECKOUT / "requirements" / "bench.lock"
 LARGE = 2**31
-FILES = 1000
-SMALLEST, LARGEST = 1024, 64 * 1024
-_BLOCK = 2**24
 _PROGRAMS = ("ours", "boto3")
 
 OURS = """
@@ -83,10 +76,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     runs = parser.parse_args().runs
-    pythons = {"ours": Path(sys.executable), "boto3": environment()}
+    pythons = {"ours": Path(sys.executable), "boto3": stores.environment()}
     with (
         tempfile.TemporaryDirectory(dir=home.home(), prefix="fetch-") as folder,
-        bucket(Path(folder)) as server,
+        stores.bucket(Path(folder), LARGE) as server,
     ):
         large = compare(pythons, server, "s3://models/large", runs)
         small = compare(pythons, server, "s3://models/small/", runs)
@@ -96,37 +89,11 @@ def main() -> int:
         Row("one object of 2 GiB: ours", size / large["ours"], "MiB/s"),
         Row("… boto3", size / large["boto3"], "MiB/s"),
         Row("… ours to boto3", large["boto3"] / large["ours"], "x", least=2),
-        Row("1,000 files of 1 to 64 KiB: ours", FILES / small["ours"], "files/s"),
-        Row("… boto3", FILES / small["boto3"], "files/s"),
+        Row("1,000 files of 1 to 64 KiB: ours", stores.FILES / small["ours"], "files/s"),
+        Row("… boto3", stores.FILES / small["boto3"], "files/s"),
         Row("… ours to boto3", small["boto3"] / small["ours"], "x", least=5),
         Row("agent fetching 2 GiB: peak resident memory", peak, "MiB", most=200),
     ])  # fmt: skip
-
-
-def environment() -> Path:
-    """Have an environment with boto3; return its Python."""
-    folder = home.home() / "venv" / f"bench-{sha256(LOCK.read_bytes()).hexdigest()[:16]}"
-    with home.lock("venv-bench"):
-        if not (folder / "complete").exists():
-            packages.pip_install(folder, ["--require-hashes", "-r", str(LOCK)])
-            (folder / "complete").touch()
-    return folder / "bin" / "python"
-
-
-@contextmanager
-def bucket(folder: Path) -> Iterator[Bucket]:
-    """Run an S3 server that has the objects."""
-    server = Bucket.make(binaries.ensure("versitygw") / "versitygw", folder / "bucket")
-    dice = random.Random(0)  # noqa: S311 - any sizes
-    for number in range(FILES):
-        server.place(f"small/{number:04}", os.urandom(dice.randint(SMALLEST, LARGEST)))
-    with (folder / "bucket" / "data" / "models" / "large").open("wb") as sink:
-        for _ in range(LARGE // _BLOCK):
-            sink.write(os.urandom(_BLOCK))
-    try:
-        yield server
-    finally:
-        server.process.end()
 
 
 def compare(pythons: dict[str, Path], server: Bucket, uri: str, runs: int) -> dict[str, float]:

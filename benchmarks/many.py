@@ -10,21 +10,14 @@ import argparse
 import asyncio
 import sys
 import time
-from collections import Counter
-from datetime import UTC, datetime
 
+import apicalls
 import stage
 from stage import Row
 
 from shoal.cluster import kinds
 from shoal.cluster.client import Client
-from support.audits import Audit
 
-SETTLED_SECONDS = 60
-WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
-OPERATOR = f"system:serviceaccount:{stage.SYSTEM}:"
-AGENTS = f"system:serviceaccount:{stage.NAMESPACE}:"
-LEASE = "leases"
 _SELECTOR = "app.kubernetes.io/name=shoal"
 
 
@@ -66,7 +59,7 @@ async def loading(client: Client, services: list[str], names: list[str]) -> list
     loaded = time.perf_counter() - started
     await stage.until_ready(client, len(names))
     ready = time.perf_counter() - started
-    await at_rest()
+    await apicalls.at_rest()
     cpu = stage.operator("process_cpu_seconds_total") - before
     used = stage.operator("process_resident_memory_bytes")
     agents = max(stage.agent("process_resident_memory_bytes", name) for name in services)
@@ -82,11 +75,12 @@ async def loading(client: Client, services: list[str], names: list[str]) -> list
 
 async def resting(models: int) -> list[Row]:
     """Count the requests of a settled cluster, by verb."""
-    audit = _audit()
-    await asyncio.sleep(SETTLED_SECONDS)
-    operator, agents = verbs(audit, OPERATOR), verbs(audit, AGENTS)
-    minutes = SETTLED_SECONDS / 60
-    writes = sum(count for verb, count in (operator + agents).items() if verb in WRITES)
+    audit = apicalls.begin()
+    await asyncio.sleep(apicalls.SETTLED_SECONDS)
+    operator = apicalls.verbs(audit, apicalls.OPERATOR)
+    agents = apicalls.verbs(audit, apicalls.AGENTS)
+    minutes = apicalls.SETTLED_SECONDS / 60
+    writes = apicalls.writes(operator + agents)
     settled = f"settled with {models:,} models"
     return [
         Row(f"{settled}: writes a minute, the Lease's left out", writes / minutes, "", 0),
@@ -94,24 +88,24 @@ async def resting(models: int) -> list[Row]:
             Row(f"{settled}: {who}, {verb} a minute", count / minutes)
             for who, counts in (("operator", operator), ("agents", agents))
             for verb, count in sorted(counts.items())
-            if verb not in WRITES
+            if verb not in apicalls.WRITES
         ),
     ]
 
 
 async def restarting(client: Client, models: int) -> list[Row]:
     """Restart the operator; count what it writes, and take the time until it is at rest."""
-    audit = _audit()
+    audit = apicalls.begin()
     started = time.perf_counter()
     await asyncio.to_thread(
         stage.kubectl, "-n", stage.SYSTEM, "delete", "pod", "-l", _SELECTOR, "--wait=true"
     )
     await ready_operator()
-    await at_rest()
+    await apicalls.at_rest()
     steady = time.perf_counter() - started
     await stage.until_ready(client, models)
     await asyncio.sleep(5)  # what a pass writes late would come now
-    writes = sum(count for verb, count in verbs(audit, OPERATOR).items() if verb in WRITES)
+    writes = apicalls.writes(apicalls.verbs(audit, apicalls.OPERATOR))
     return [
         Row(f"operator restarted with {models:,} models: until steady", steady, "s"),
         Row("operator restarted: writes, the Lease's left out", writes, "", 0),
@@ -122,7 +116,7 @@ async def failing_over(client: Client, server: str, models: int) -> list[Row]:
     """Kill the leader of two; take the time until its successor has made a model Ready."""
     await scale(2)
     try:
-        await at_rest()
+        await apicalls.at_rest()
         lease = await client.get(kinds.LEASE, stage.SYSTEM, "shoal-operator") or {}
         leader = lease["spec"]["holderIdentity"]
         started = time.perf_counter()
@@ -149,30 +143,6 @@ async def ready_operator() -> None:
     """Wait until every operator that is wanted is ready."""
     status = ("rollout", "status", "deployment/shoal", "--timeout=120s")
     await asyncio.to_thread(stage.kubectl, "-n", stage.SYSTEM, *status)
-
-
-async def at_rest() -> None:
-    """Wait until the operator has made its passes and has none to make."""
-
-    async def queued() -> tuple[float, float]:
-        passes, keys = 'shoal_reconciles_total{outcome="done"}', "shoal_queue_keys"
-        return await asyncio.to_thread(lambda: (stage.operator(passes), stage.operator(keys)))
-
-    await stage.until(queued, lambda seen: seen[0] > 0 and seen[1] == 0)
-
-
-def verbs(audit: Audit, user: str) -> Counter[str]:
-    """Count requests by verb, from the audit log; what keeps the Lease is left out."""
-    counts: Counter[str] = Counter()
-    for entry in audit.entries(user):
-        what = entry.get("objectRef", {}).get("resource")
-        if entry["stage"] == "ResponseComplete" and what != LEASE:
-            counts[entry["verb"]] += 1
-    return counts
-
-
-def _audit() -> Audit:
-    return Audit(stage.HOME / "cluster", datetime.fromtimestamp(time.time(), UTC))
 
 
 if __name__ == "__main__":
