@@ -8,7 +8,6 @@ agent does. Then a whole agent fetches the large one, and its peak memory is rea
 
 import argparse
 import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -130,8 +129,10 @@ def agent_peak(folder: Path, server: Bucket) -> float:
     try:
         until(lambda: any((place / "store" / "trees").glob("*/large")), 120)
         running = agent.process.running
-        status = Path(f"/proc/{running.pid}/status").read_text() if running else ""
-        return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1024
+        used = stage.peak(running.pid) if running else 0.0
+        if not used:
+            raise SystemExit("the agent ended before its memory was read")
+        return used
     finally:
         agent.process.end()
 

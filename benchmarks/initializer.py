@@ -8,7 +8,6 @@ is the kernel's word just before that. No cluster.
 
 import argparse
 import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -26,7 +25,6 @@ from cluster import home
 from support.agentrigs import Bucket
 
 LARGE = 2**30
-KIBIBYTES = 1024
 STEP_SECONDS = 0.01
 KSERVE = """
 import sys
@@ -104,7 +102,7 @@ def bring(command: list[str], server: Bucket, uri: str) -> Run:
             [*command, uri, str(into)], env=environ, stdout=sink, stderr=sink
         )
         while process.poll() is None:
-            peak = max(peak, resident(process.pid))
+            peak = max(peak, stage.peak(process.pid))
             time.sleep(STEP_SECONDS)
     seconds = time.perf_counter() - started
     if process.returncode:
@@ -112,13 +110,6 @@ def bring(command: list[str], server: Bucket, uri: str) -> Run:
     shutil.rmtree(into)
     os.sync()  # what one run leaves to be written is not the next one's burden
     return seconds, peak
-
-
-def resident(pid: int) -> float:
-    """Read the highest resident memory of a process so far in MiB; 0 where it has ended."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"^VmHWM:\s+(\d+)", status, re.MULTILINE)
-    return int(found[1]) / KIBIBYTES if found else 0.0
 
 
 if __name__ == "__main__":

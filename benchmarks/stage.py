@@ -230,6 +230,13 @@ def mebibytes(size: float) -> float:
     return size / 2**20
 
 
+def peak(pid: int) -> float:
+    """Read the highest resident memory of a process so far in MiB; 0 where it has ended."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"^VmHWM:\s+(\d+)", status, re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0
+
+
 def metrics(namespace: str, selector: str, port: int, metric: str) -> Iterator[float]:
     """Read a metric of each pod that a selector matches and that is not ending."""
     pods = json.loads(kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", "json"))

@@ -16,7 +16,7 @@ from shoal.api.trainedmodels import SCHEMES
 
 KEDA: Final = "keda"
 AUTOSCALER_CLASSES: Final = ("hpa", "external", KEDA, "none")
-_SCHEMES: Final = (*SCHEMES, "file://")
+_SCHEMES: Final = (*SCHEMES, modelstorages.FILE)
 _FIRST: Final = "spec.predictor.containers[0]"
 
 

@@ -12,8 +12,11 @@ from shoal.api.components import ModelStorageSpec, StorageUri
 from shoal.api.fields import invalid
 from shoal.api.predictors import Predictor
 
-_CLAIM: Final = "pvc://"
-_MOUNTED: Final = (_CLAIM, "file://")
+CLAIM: Final = "pvc://"
+FILE: Final = "file://"
+MOUNTED: Final = (CLAIM, FILE)
+"""Addresses of what is mounted and not fetched."""
+
 _MANY: Final = "spec.predictor.storageUris"
 
 
@@ -41,7 +44,7 @@ def _check_address(at: str, uri: str, storage: ModelStorageSpec) -> None:
         raise invalid(
             f"{at}.path", "must say where in the store the model is, or storageUri beside it must"
         )
-    if uri.startswith(_MOUNTED):
+    if uri.startswith(MOUNTED):
         raise invalid(at, "has no use for what is mounted; remove it")
 
 
@@ -71,12 +74,12 @@ def _check_many(predictor: Predictor, rows: Sequence[StorageUri]) -> None:
         for other, before in enumerate(rows):
             if index != other:
                 _check_two(at, row, f"{_MANY}[{other}]", before)
-    if len({row.folder.split("/")[1] for row in rows if not row.uri.startswith(_CLAIM)}) > 1:
+    if len({row.folder.split("/")[1] for row in rows if not row.uri.startswith(CLAIM)}) > 1:
         raise invalid(_MANY, components.ONE_PARENT)
 
 
 def _check_two(at: str, row: StorageUri, other: str, before: StorageUri) -> None:
     if row.folder == before.folder:
         raise invalid(at, f"{row.folder} is the folder of {other} too; give each one of its own")
-    if before.uri.startswith(_MOUNTED) and row.folder.startswith(f"{before.folder}/"):
+    if before.uri.startswith(MOUNTED) and row.folder.startswith(f"{before.folder}/"):
         raise invalid(at, f"{row.folder} lies in the volume of {other}; give it a folder outside")

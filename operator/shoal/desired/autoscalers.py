@@ -50,12 +50,7 @@ def make(wanted: Wanted) -> dict[str, Any]:
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
-        "metadata": metadata.make(
-            wanted,
-            wanted.predictor,
-            labels=metadata.component_labels(wanted),
-            annotations=metadata.component_annotations(wanted),
-        ),
+        "metadata": metadata.make_component(wanted),
         "spec": {
             "scaleTargetRef": {
                 "apiVersion": "apps/v1",

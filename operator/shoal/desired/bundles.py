@@ -31,8 +31,8 @@ def env(wanted: Wanted) -> dict[str, str]:
     if not _is_configured(wanted):
         return {}
     return {
-        "CA_BUNDLE_CONFIGMAP_NAME": names.ca_bundle(wanted.name),
-        "CA_BUNDLE_VOLUME_MOUNT_POINT": _path(wanted),
+        names.CA_BUNDLE_CONFIG_MAP_VARIABLE: names.ca_bundle(wanted.name),
+        names.CA_BUNDLE_FOLDER_VARIABLE: _path(wanted),
     }
 
 

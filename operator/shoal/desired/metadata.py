@@ -26,6 +26,16 @@ def make(
     return metadata | ({"annotations": dict(annotations)} if annotations else {})
 
 
+def make_component(wanted: Wanted) -> dict[str, Any]:
+    """Make the metadata of the predictor's Service and of what scales it."""
+    return make(
+        wanted,
+        wanted.predictor,
+        labels=component_labels(wanted),
+        annotations=component_annotations(wanted),
+    )
+
+
 def object_labels(wanted: Wanted) -> dict[str, str]:
     """Make the labels of a child that belongs to no component."""
     own = allowed_labels(wanted, wanted.service.metadata.labels)

@@ -15,15 +15,13 @@ Caller: initcontainers.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from shoal import names
+from shoal.api.modelstorages import CLAIM, FILE, MOUNTED
 from shoal.api.predictors import Predictor
 from shoal.errors import StalledError
 from shoal.reasons import Reason
-
-_CLAIM: Final = "pvc://"
-_FILE: Final = "file://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class Model:
     @property
     def is_mounted(self) -> bool:
         """Whether it is mounted, not fetched."""
-        return self.uri.startswith((_CLAIM, _FILE))
+        return self.uri.startswith(MOUNTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ def make(predictor: Predictor, server: Mapping[str, Any]) -> list[Volume]:
         name = names.PROVISION_VOLUME if is_one else names.model_volume(shared)
         made.append(Volume(name, shared, {"emptyDir": {}}))
     for model in found:
-        if model.uri.startswith(_FILE):
+        if model.uri.startswith(FILE):
             made.append(_mounted_before(model, server))
         elif model.is_mounted:
             name = names.CLAIM_VOLUME if is_one else names.model_volume(model.folder)
@@ -95,7 +93,7 @@ def parent(folders: Sequence[str]) -> str:
 
 
 def _claim(model: Model, name: str) -> Volume:
-    claim, _, path = model.uri.removeprefix(_CLAIM).partition("/")
+    claim, _, path = model.uri.removeprefix(CLAIM).partition("/")
     path = path.strip("/")
     if not claim or ".." in path.split("/"):
         raise StalledError(
@@ -108,7 +106,7 @@ def _claim(model: Model, name: str) -> Volume:
 
 def _mounted_before(model: Model, server: Mapping[str, Any]) -> Volume:
     """Find the volume that has a path; of several the one that is mounted closest to it."""
-    steps = _steps(model.uri.removeprefix(_FILE))
+    steps = _steps(model.uri.removeprefix(FILE))
     fitting = [
         row
         for row in server.get("volumeMounts") or []

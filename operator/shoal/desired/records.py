@@ -7,16 +7,15 @@ pods are made of, or a runtime, the configuration or another release of the oper
 an automatic update, which may have to wait. Called by `deployments`, `reconcile` and the store.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
 from shoal import names
+from shoal.runtimes import pins
 
 Body = Mapping[str, Any]
-_DIGEST_LENGTH: Final = 16
 _DONE: Final = "NewReplicaSetAvailable"  # a Deployment's own word
 
 
@@ -104,7 +103,7 @@ def _status(deployment: Body | None) -> Body:
 def digest(template: Body) -> str:
     """Identify a template."""
     text = json.dumps(template, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+    return pins.identify(text)
 
 
 def differing(held: Mapping[str, str], wanted: Mapping[str, str]) -> set[str]:

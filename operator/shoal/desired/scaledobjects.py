@@ -29,12 +29,7 @@ def make(wanted: Wanted) -> dict[str, Any]:
     return {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
-        "metadata": metadata.make(
-            wanted,
-            wanted.predictor,
-            labels=metadata.component_labels(wanted),
-            annotations=metadata.component_annotations(wanted),
-        ),
+        "metadata": metadata.make_component(wanted),
         "spec": {
             "scaleTargetRef": {"name": wanted.predictor},
             "minReplicaCount": minimum,

@@ -22,12 +22,7 @@ def make(wanted: Wanted) -> dict[str, Any]:
     """
     made = _service(
         wanted,
-        metadata.make(
-            wanted,
-            wanted.predictor,
-            labels=metadata.component_labels(wanted),
-            annotations=metadata.component_annotations(wanted),
-        ),
+        metadata.make_component(wanted),
     )
     if wanted.config.service.headless:
         made["spec"]["clusterIP"] = HEADLESS

@@ -5,21 +5,18 @@ have, and an event says so. Upstream fails every service then (weakness C25).
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import Final
 
 from shoal import names
-from shoal.cluster import kinds
-from shoal.cluster.ports import ApiError, Body, Watcher
+from shoal.cluster.ports import Body, Watcher
 from shoal.reasons import Reason
+from shoal.reconcile import follows
 from shoal.reconcile.events import Recorder
 from shoal.status.events import WARNING, Notice
 
 _log: Final = logging.getLogger(__name__)
-_RETRY_SECONDS: Final = 2.0
-_MARK: Final = "-----BEGIN CERTIFICATE-----"
 
 
 class Bundle:
@@ -60,7 +57,7 @@ class Bundle:
     async def offer(self, body: Body | None) -> None:
         """Take the ConfigMap as it is now."""
         text = str(((body or {}).get("data") or {}).get(names.CA_BUNDLE_KEY, ""))
-        if _MARK not in text:
+        if names.CA_BUNDLE_MARK not in text:
             await self._refuse(body)
             return
         self._told = ""
@@ -70,16 +67,8 @@ class Bundle:
             self._on_change()
 
     async def _follow(self, watcher: Watcher, name: str) -> None:
-        while name:
-            try:
-                async with contextlib.aclosing(
-                    watcher.watch(kinds.CONFIG_MAP, self._namespace, name)
-                ) as bodies:
-                    async for body in bodies:
-                        await self.offer(body)
-            except (ApiError, OSError) as error:
-                _log.warning("watch of %s/%s: %s", self._namespace, name, error)
-            await asyncio.sleep(_RETRY_SECONDS)
+        if name:
+            await follows.config_map(watcher, self._namespace, name, self.offer)
         await asyncio.Event().wait()
 
     async def _refuse(self, body: Body | None) -> None:

@@ -11,17 +11,15 @@ from typing import Final
 
 from shoal import names
 from shoal.api import settings
-from shoal.cluster import kinds
-from shoal.cluster.ports import ApiError, Body, Watcher
+from shoal.cluster.ports import Body, Watcher
 from shoal.reasons import Reason
-from shoal.reconcile import metrics
+from shoal.reconcile import follows, metrics
 from shoal.reconcile.bundles import Bundle
 from shoal.reconcile.events import Recorder
 from shoal.settings import OperatorSettings
 from shoal.status.events import WARNING, Notice
 
 _log: Final = logging.getLogger(__name__)
-_RETRY_SECONDS: Final = 2.0
 
 
 class Configuration:
@@ -54,15 +52,7 @@ class Configuration:
 
     async def follow(self, watcher: Watcher) -> None:
         """Keep up with the ConfigMap for ever."""
-        while True:
-            try:
-                async for body in watcher.watch(
-                    kinds.CONFIG_MAP, self._namespace, names.OPERATOR_CONFIG
-                ):
-                    await self.offer(body)
-            except (ApiError, OSError) as error:
-                _log.warning("watch of %s/%s: %s", self._namespace, names.OPERATOR_CONFIG, error)
-            await asyncio.sleep(_RETRY_SECONDS)
+        await follows.config_map(watcher, self._namespace, names.OPERATOR_CONFIG, self.offer)
 
     async def offer(self, body: Body | None) -> None:
         """Take the ConfigMap as it is now; an absent one means the defaults."""

@@ -9,7 +9,6 @@
 Which updates are under way is read from the Deployments. Called by `plans` and `services`.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -23,9 +22,9 @@ from shoal.desired import deployments, records
 from shoal.desired.wanted import Wanted
 from shoal.errors import ReconcileError, StalledError, WaitingError
 from shoal.reasons import Reason
+from shoal.runtimes import pins
 from shoal.runtimes.pins import Pin
 
-_DIGEST_LENGTH: Final = 16
 _LOOK_SECONDS: Final = 30.0  # the end of another's update wakes the next in line before that
 
 
@@ -37,7 +36,7 @@ def source(pin: Pin | None, runtimes: Iterable[Body], config: ServingConfig) -> 
     initializer = config.storage_initializer.model_dump(exclude_defaults=True, exclude={"image"})
     server = config.inference_service.model_dump(exclude_defaults=True)
     text = json.dumps([runtime, agent, initializer, server], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+    return pins.identify(text)
 
 
 def _is_pinned(runtime: Body, pin: Pin | None) -> bool:

@@ -62,6 +62,11 @@ def digest(predictor: Body) -> str:
     """Identify what the pods are made of in a stored spec.predictor; scaling is no part of it."""
     parts = {key: value for key, value in predictor.items() if key in _IMPLEMENTATION}
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return identify(text)
+
+
+def identify(text: str) -> str:
+    """Make the digest by which a Deployment records what it was made from."""
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
 
 

@@ -10,13 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
 
 from shoal import names
-
-_FOLDER: Final = "CA_BUNDLE_VOLUME_MOUNT_POINT"
-_MARK: Final = "-----BEGIN CERTIFICATE-----"
-_CONFIG_MAP: Final = "CA_BUNDLE_CONFIGMAP_NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +33,7 @@ class Authorities:
 
 def read(environ: Mapping[str, str]) -> Authorities:
     """Read the bundle that the variables name."""
-    folder = environ.get(_FOLDER, "")
+    folder = environ.get(names.CA_BUNDLE_FOLDER_VARIABLE, "")
     if not folder:
         return Authorities(
             "",
@@ -46,10 +41,11 @@ def read(environ: Mapping[str, str]) -> Authorities:
             "storageInitializer.caBundleConfigMapName in inferenceservice-config",
         )
     path = Path(folder, names.CA_BUNDLE_KEY)
-    where = f"the CA bundle {path} (ConfigMap {environ.get(_CONFIG_MAP, '')})"
+    config_map = environ.get(names.CA_BUNDLE_CONFIG_MAP_VARIABLE, "")
+    where = f"the CA bundle {path} (ConfigMap {config_map})"
     try:
         text = path.read_text(errors="replace")
-        if _MARK not in text:
+        if names.CA_BUNDLE_MARK not in text:
             return Authorities("", f"{where} has no certificate")
         context(text)
     except OSError as error:
