@@ -1,73 +1,28 @@
 """A model of the service's own on the node: fetched, served through the ingress, told of truly."""
 
-import io
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
-import joblib
-import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from e2e.conftest import KEYS
+from support import flowers
+from support.flowers import ASKED, FLOWERS, answers, deploy, serve, upload
 from support.spaces import Space
 from support.terminals import Body, Terminal, condition, until
 from support.traffic import Client
 
-FLOWERS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3], [5.9, 3.0, 4.2, 1.5]])
-KINDS = np.array([0, 2, 1])
-SMALL = {
-    "requests": {"cpu": "50m", "memory": "256Mi"},
-    "limits": {"cpu": "1", "memory": "1Gi"},
-}
-ASKED = json.dumps(
-    {
-        "inputs": [
-            {
-                "name": "input-0",
-                "shape": list(FLOWERS.shape),
-                "datatype": "FP64",
-                "data": FLOWERS.ravel().tolist(),
-            }
-        ]
-    }
-)
-
 
 @pytest.fixture(scope="module", autouse=True)
 def server_image(terminal: Terminal) -> None:
-    """Have the image that the chart's runtime names."""
-    options = "--context servers/mlserver --tag localhost/shoal-mlserver:dev"
-    terminal.run(f"python tests/cluster/image.py {options}", seconds=900)
+    flowers.image(terminal)
 
 
 @pytest.fixture
 def model() -> LogisticRegression:
-    return LogisticRegression().fit(FLOWERS, KINDS)
-
-
-def upload(space: Space, model: LogisticRegression, name: str = "iris") -> str:
-    sink = io.BytesIO()
-    joblib.dump(model, sink)
-    return space.put(name, {"model.joblib": sink.getvalue()})
-
-
-def serve(space: Space, uri: str) -> None:
-    deploy(space, {"storageUri": uri})
-
-
-def deploy(space: Space, given: Body, **predictor: Any) -> None:
-    sklearn = {"protocolVersion": "v2", "resources": SMALL, **given}
-    space.apply(
-        {
-            "apiVersion": "serving.kserve.io/v1beta1",
-            "kind": "InferenceService",
-            "metadata": {"name": "iris"},
-            "spec": {"predictor": {"sklearn": sklearn, **predictor}},
-        }
-    )
+    return flowers.train()
 
 
 def store(space: Space, secret_key: str) -> None:
@@ -171,13 +126,6 @@ def test_an_update_to_nothing_leaves_the_old_model_answering(
         space.wait("isvc/iris", 60)
     assert client.answers
     assert client.failures == []
-
-
-def answers(space: Space, model: LogisticRegression) -> bool:
-    answer = space.through_ingress("iris", "iris").ask(body=ASKED)
-    assert answer.status == 200, answer.text
-    outputs = json.loads(answer.text)["outputs"]
-    return bool(outputs[0]["data"] == model.predict(FLOWERS).tolist())
 
 
 @pytest.mark.timeout(280)

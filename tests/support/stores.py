@@ -1,4 +1,4 @@
-"""Object stores as real processes on loopback: Azurite, fake-gcs-server, versitygw."""
+"""Object stores as real processes, on loopback by default: Azurite, fake-gcs, versitygw."""
 
 import base64
 import hashlib
@@ -28,17 +28,23 @@ class Azurite:
     key: str
 
     @classmethod
-    def make(cls, folder: Path, account: str = "shoal", key: str = "first") -> "Azurite":
-        """Start it."""
+    def make(
+        cls,
+        folder: Path,
+        account: str = "shoal",
+        key: str = "first",
+        host: str = "127.0.0.1",
+    ) -> "Azurite":
+        """Start it; `host` is the address of this machine at which it listens."""
         port = free_port()
         folder.mkdir(parents=True, exist_ok=True)
-        argv = [*azurite.ensure(), "--blobHost", "127.0.0.1", "--blobPort", str(port)]
+        argv = [*azurite.ensure(), "--blobHost", host, "--blobPort", str(port)]
         argv += ["--location", str(folder), "--skipApiVersionCheck", "--disableTelemetry"]
         encoded = base64.b64encode(key.encode()).decode()
         process = Process(argv, {"AZURITE_ACCOUNTS": f"{account}:{encoded}"}, folder / "log")
         process.start()
-        until(lambda: listens(port))
-        made = cls(process, f"http://127.0.0.1:{port}/{account}", account, encoded)
+        until(lambda: listens(port, host))
+        made = cls(process, f"http://{host}:{port}/{account}", account, encoded)
         made.create("models")
         return made
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 
 import pytest
 
@@ -10,7 +11,7 @@ from integration.operator_process.apis import Body, condition, until
 from integration.operator_process.worlds import World
 
 RELIST = {"SHOAL_RELIST_SECONDS": "0.4"}
-SECONDS = 30
+SECONDS = int(os.environ.get("SHOAL_ANNOTATOR_SECONDS") or 30)
 NAME = "mms-predictor"
 ANNOTATED = ("Deployment", "Service", "HorizontalPodAutoscaler", "Pod", "Ingress", "Role")
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -37,6 +38,7 @@ async def names(world: World, kind: str) -> list[str]:
     ]
 
 
+@pytest.mark.timeout(SECONDS + 200)
 @pytest.mark.weakness("C11")
 async def test_an_annotator_a_mesh_and_an_autoscaler_cost_no_write(world: World) -> None:
     program = await world.operator(**RELIST)
