@@ -116,6 +116,7 @@ LANES ?= 2
 .PHONY: integration
 integration: $(READY) ## a real API server; operator and agents as processes; no node
 	$(call say,integration)
+	@PYTHONPATH=tests $(BIN)/python -c "from cluster import binaries; binaries.ensure('kubernetes')"
 	@PYTHONPATH=tests:operator $(BIN)/python -m support.stores
 	@PYTHONPATH=tests $(BIN)/python -m support.serverenvs
 	@$(call ring,integration,tests/integration -n $(LANES) --dist loadfile)

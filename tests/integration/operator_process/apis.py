@@ -145,6 +145,11 @@ class Api:
     async def events(self, reason: str) -> list[Body]:
         return [body for body in await self.all("Event") if body["reason"] == reason]
 
+    async def told(self, reason: str) -> list[Body]:
+        """Wait for an event, which is written after the status that it tells of."""
+        await until(lambda: self.events(reason))
+        return await self.events(reason)
+
 
 def condition(body: Body, kind: str) -> Body:
     """Return a condition of an object's status; an absent one is Unknown."""

@@ -115,7 +115,7 @@ async def test_a_deployment_of_somebody_else_is_left_alone(world: World) -> None
     left = await world.api.get("Deployment", "mms-predictor")
     assert left["metadata"]["uid"] == theirs["metadata"]["uid"]
     assert left["spec"] == theirs["spec"]
-    assert len(await world.api.events("NotOwned")) == 1
+    assert len(await world.api.told("NotOwned")) == 1
     await world.api.delete("Deployment", "mms-predictor")
     await world.api.patch("InferenceService", "mms", {"metadata": {"labels": {"again": "yes"}}})
     await world.run_pods(host=False)
@@ -136,7 +136,7 @@ async def test_a_service_of_somebody_else_is_left_out_and_told(world: World) -> 
     )
     mark = await world.at_rest(program)
     assert (await world.api.get("Service", "mms"))["spec"]["selector"] == {"app": "theirs"}
-    assert len(await world.api.events("NameTaken")) == 1
+    assert len(await world.api.told("NameTaken")) == 1
     assert world.audit.writes(mark) == []
 
 

@@ -47,7 +47,7 @@ async def test_a_failure_is_told_in_the_agents_words_and_recovery_clears_it(worl
     assert failure.pop("time")
     assert failure == {"reason": "ModelNotFound", "message": message, "pod": replica.pod}
     assert body["status"]["copies"] == {"total": 1, "loaded": 0, "failed": 1, "summary": "0/1"}
-    assert [event["message"] for event in await world.api.events("ModelNotFound")] == [message]
+    assert [event["message"] for event in await world.api.told("ModelNotFound")] == [message]
     replica.agent.load([ONE])
     body = await world.ready("TrainedModel", "one")
     assert "lastFailureInfo" not in body["status"]
@@ -96,7 +96,7 @@ async def test_a_refresh_is_not_ready_until_agents_say_so_and_its_end_changes_no
     replica.agent.load([replace(ONE, refresh="now")])
     body = await world.ready("TrainedModel", "one")
     assert body["status"]["annotations"] == {key: "now"}
-    assert len(await world.api.events("Refreshed")) == 1
+    assert len(await world.api.told("Refreshed")) == 1
     mark = await world.at_rest(operator)
     await world.api.patch("TrainedModel", "one", {"metadata": {"annotations": {key: None}}})
     await world.relisted(operator, mark, times=3)
