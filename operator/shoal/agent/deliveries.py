@@ -35,7 +35,10 @@ Find = Callable[[], Awaitable[tuple[Location, Credentials]]]
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What all deliveries share; `patience` are seconds without progress."""
+    """What all deliveries share; `patience` are seconds without progress.
+
+    `digest` is what was promised of the content, `sha256:<hex>`; "" promises nothing.
+    """
 
     session: ClientSession
     limits: Limits
@@ -44,6 +47,7 @@ class Tools:
     draw: Callable[[], float]
     pace: Pace = field(default_factory=Pace)
     opened: transfers.Opened = transfers.opened
+    digest: str = ""
 
 
 async def run(shown: str, find: Find, folder: Path, tools: Tools) -> None:
@@ -76,7 +80,9 @@ async def _bring(find: Find, destination: Destination, meter: Meter, tools: Tool
     location, known = await find()
     shown, folder = location.shown, destination.folder
     meter.shown = shown
-    async with tools.opened(location, known, tools.session, limits=tools.limits) as source:
+    async with tools.opened(
+        location, known, tools.session, digest=tools.digest, limits=tools.limits
+    ) as source:
         if await asyncio.to_thread(destination.holds, source.fingerprint):
             tools.tell(f"{shown}: is in {folder} already, nothing to do")
             return

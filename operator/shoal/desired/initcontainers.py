@@ -14,9 +14,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shoal import names
+from shoal.api import modelannotations
 from shoal.desired import additions, bundles, credentials, modelvolumes
 from shoal.desired.modelvolumes import Model, Volume
 from shoal.desired.wanted import Wanted
+from shoal.errors import StalledError
+from shoal.reasons import Reason
 from shoal.runtimes import servers
 
 _USER: Final = "the model that storageUri names"
@@ -37,9 +40,11 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
     """Add the models to a pod's spec, unless the user's own `storage-initializer` does.
 
     Raises:
-        StalledError: an address names no claim or volume, or the user has a volume or mount there.
+        StalledError: an address names no claim or volume, or the user has a volume or mount
+            there, or an annotation that the user's own init container does not know.
     """
     if _is_own(pod):
+        _refuse_unread(wanted)
         return dict(pod)
     server = pod["containers"][servers.server_index(pod["containers"])]
     volumes = modelvolumes.make(wanted.service.predictor, server)
@@ -67,6 +72,7 @@ def make(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
         "SHOAL_NAMESPACE": wanted.namespace,
         "SHOAL_SERVICE_ACCOUNT": wanted.service.predictor.service_account_name,
         **_whose(wanted),
+        "SHOAL_ARTIFACT_DIGEST": wanted.service.annotation(names.ARTIFACT_DIGEST_ANNOTATION),
         **bundles.env(wanted),
         **additions.fetch_limits(wanted.config.agent),
     }
@@ -114,6 +120,20 @@ def _whose(wanted: Wanted) -> dict[str, str]:
     if spec := credentials.spec(wanted):
         return {"SHOAL_STORAGE_SPEC": spec.encode()}
     return {"SHOAL_STORAGE_SECRET": credentials.secret(wanted)}
+
+
+def _refuse_unread(wanted: Wanted) -> None:
+    """Refuse what another's init container would not read: a promise is kept or not made."""
+    for key in modelannotations.KEYS:
+        path, value = modelannotations.locate(
+            wanted.service.metadata, wanted.service.predictor, key
+        )
+        if value:
+            raise StalledError(
+                Reason.INVALID_SPEC,
+                f"{path}: has no use where an init container of one's own, "
+                f"{names.STORAGE_INITIALIZER_CONTAINER}, brings the model; remove one of the two",
+            )
 
 
 def _is_own(pod: Mapping[str, Any]) -> bool:

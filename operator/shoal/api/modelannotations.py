@@ -1,0 +1,48 @@
+"""What annotations ask for the models of a service's own; not those of TrainedModels. Pure.
+
+They are ours, so no manifest that is made for upstream has them: what would not act is refused.
+An annotation of the predictor goes over one of the service. Caller: inferenceservices.
+"""
+
+from typing import Final
+
+from shoal import modelconfig, names
+from shoal.api.fields import invalid
+from shoal.api.meta import Metadata
+from shoal.api.modelstorages import MOUNTED
+from shoal.api.predictors import Predictor
+
+KEYS: Final = (names.ARTIFACT_DIGEST_ANNOTATION,)
+
+
+def check(metadata: Metadata, predictor: Predictor) -> None:
+    """Look at the annotations.
+
+    Raises:
+        StalledError: one is malformed, or nothing would come of it; the message names it.
+    """
+    path, digest = locate(metadata, predictor, names.ARTIFACT_DIGEST_ANNOTATION)
+    if fault := _digest_fault(digest, predictor) if digest else "":
+        raise invalid(path, fault)
+
+
+def locate(metadata: Metadata, predictor: Predictor, key: str) -> tuple[str, str]:
+    """Find an annotation; return its path and its value, which is "" where there is none."""
+    own = predictor.annotations.get(key, "")
+    at = "spec.predictor.annotations" if own else "metadata.annotations"
+    return f"{at}[{key}]", own or metadata.annotations.get(key, "")
+
+
+def _digest_fault(digest: str, predictor: Predictor) -> str:
+    if fault := modelconfig.digest_fault(digest):
+        return fault
+    if predictor.storage_uris:
+        return "is of one model, and storageUris may name several; name the model by storageUri"
+    if not predictor.storage_uri:
+        return (
+            "has no use for a service without a model of its own; annotate its TrainedModels, "
+            "each with its own"
+        )
+    if predictor.storage_uri.startswith(MOUNTED):
+        return "cannot be checked for what is mounted and not fetched; remove it"
+    return ""
