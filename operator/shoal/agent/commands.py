@@ -20,6 +20,7 @@ from shoal import logs, modelconfig, storagespecs
 from shoal.agent import deliveries, retries
 from shoal.agent.accounts import Accounts, Identity
 from shoal.agent.apis import Api
+from shoal.agent.caches import Cache
 from shoal.agent.deliveries import Tools
 from shoal.settings import FetchSettings
 from shoal.storage import entries, transfers, uris
@@ -105,9 +106,16 @@ async def _run(settings: FetchSettings, pairs: Pairs) -> None:
             tell=_tell,
             draw=random.random,
             digest=settings.artifact_digest,
+            cache=_cache(settings),
         )
         for address, folder in pairs:
             await deliveries.run(uris.redact(address), partial(find, address), folder, tools)
+
+
+def _cache(settings: FetchSettings) -> Cache | None:
+    if not settings.cache_dir:
+        return None
+    return Cache(Path(settings.cache_dir), f"the model cache {settings.cache_name}")
 
 
 def _finder(settings: FetchSettings, session: ClientSession) -> Find:

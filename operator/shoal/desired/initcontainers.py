@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from shoal import names
 from shoal.api import modelannotations
-from shoal.desired import additions, bundles, credentials, modelvolumes
+from shoal.desired import additions, bundles, credentials, modelcaches, modelvolumes
 from shoal.desired.modelvolumes import Model, Volume
 from shoal.desired.wanted import Wanted
 from shoal.errors import StalledError
@@ -41,13 +41,13 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         StalledError: an address names no claim or volume, or the user has a volume or mount
-            there, or an annotation that the user's own init container does not know.
+            there, or annotations contradict each other or the user's own init container.
     """
     if _is_own(pod):
         _refuse_unread(wanted)
         return dict(pod)
     server = pod["containers"][servers.server_index(pod["containers"])]
-    volumes = modelvolumes.make(wanted.service.predictor, server)
+    volumes = [*modelvolumes.make(wanted.service.predictor, server), *modelcaches.make(wanted)]
     new = [{"name": each.name, **each.source} for each in volumes if each.source is not None]
     added = [additions.token_volume(), *bundles.volumes(wanted)]
     taken = {row["name"] for row in (*new, *added)}
@@ -73,6 +73,7 @@ def make(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
         "SHOAL_SERVICE_ACCOUNT": wanted.service.predictor.service_account_name,
         **_whose(wanted),
         "SHOAL_ARTIFACT_DIGEST": wanted.service.annotation(names.ARTIFACT_DIGEST_ANNOTATION),
+        **modelcaches.env(wanted),
         **bundles.env(wanted),
         **additions.fetch_limits(wanted.config.agent),
     }
@@ -89,6 +90,7 @@ def make(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
             additions.token_mount(),
             *bundles.mounts(wanted),
             *_inner(volumes),
+            *modelcaches.mounts(volumes),
         ],
     }
 
@@ -103,6 +105,7 @@ def _inner(volumes: Sequence[Volume]) -> list[dict[str, Any]]:
         additions.mount(volume.name, volume.path) | volume.more
         for volume in volumes[1:]
         if volume.path.startswith(f"{volumes[0].path}/")
+        and volume.name != names.MODEL_CACHE_VOLUME  # there to be written to
     ]
 
 

@@ -57,6 +57,14 @@ def test_nothing_needs_to_be_set_outside_of_a_cluster() -> None:
     assert settings.termination_log == "/dev/termination-log"
 
 
+def test_a_cache_has_the_name_of_its_folder_where_no_other_is_told() -> None:
+    given = {"SHOAL_MODEL_CACHE": "/c"}
+    assert FetchSettings.parse(given).cache_name == "/c"
+    given["SHOAL_MODEL_CACHE_NAME"] = "pvc://claim"
+    settings = FetchSettings.parse(given)
+    assert (settings.cache_dir, settings.cache_name) == ("/c", "pvc://claim")
+
+
 def test_a_wrong_variable_is_named() -> None:
     with pytest.raises(SettingsError, match="SHOAL_FETCH_PATIENCE_SECONDS: 'x' is no number"):
         FetchSettings.parse({"SHOAL_FETCH_PATIENCE_SECONDS": "x"})

@@ -1,5 +1,6 @@
 """Which failures are tried again, for how long, and what stays on the disk."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,9 @@ class Store:
     told: list[str] = field(default_factory=list)
     now: float = 0.0
     promised: str = ""
+    limits: Limits = field(default_factory=Limits)
+    late: float = 60  # seconds after which `is_late` is set
+    is_late: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager
     async def opened(self, *_: Any, **given: Any) -> AsyncIterator[Any]:
@@ -63,6 +67,8 @@ class Store:
 
     async def _pause(self, seconds: float) -> None:
         self.now += seconds
+        if self.now >= self.late:
+            self.is_late.set()
 
     async def bring(self, folder: Path, patience: float = 60, **given: Any) -> None:
         async def find() -> tuple[Location, Credentials]:
@@ -71,7 +77,14 @@ class Store:
         session: Any = None
         pace = Pace(lambda: self.now, self._pause)
         tools = Tools(
-            session, Limits(), patience, self.told.append, lambda: 1.0, pace, self.opened, **given
+            session,
+            self.limits,
+            patience,
+            self.told.append,
+            lambda: 1.0,
+            pace,
+            self.opened,
+            **given,
         )
         await deliveries.run(LOCATION.shown, find, folder, tools)
 

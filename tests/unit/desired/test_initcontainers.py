@@ -116,11 +116,17 @@ def test_a_storage_initializer_of_the_users_own_does_it_all() -> None:
     assert "Role" not in _kinds(body)
 
 
-@pytest.mark.parametrize("key", [pytest.param(ARTIFACT, id="a-digest")])
-def test_it_is_not_to_do_what_it_does_not_know(key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        pytest.param(ARTIFACT, DIGEST, id="a-digest"),
+        pytest.param("serving.kserve.io/model-cache", "pvc://claim", id="a-cache"),
+    ],
+)
+def test_it_is_not_to_do_what_it_does_not_know(key: str, value: str) -> None:
     body = _own()
     body["spec"]["predictor"]["initContainers"] = [{"name": "storage-initializer", "image": "a"}]
-    body["metadata"]["annotations"] = {key: DIGEST}
+    body["metadata"]["annotations"] = {key: value}
     with pytest.raises(StalledError, match="brings the model; remove one of the two") as caught:
         _pod(body)
     assert caught.value.message.startswith(f"metadata.annotations[{key}]: has no use where")
