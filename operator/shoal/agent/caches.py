@@ -79,7 +79,7 @@ class Cache:
         lock = _opened(path)
         try:
             while not await asyncio.to_thread(self._locked, lock):
-                await wait(path.read_text(errors="replace"))
+                await wait(_holder(path))
             os.ftruncate(lock, 0)
             os.pwrite(lock, platform.node().encode(), 0)
             yield Slot(self, _made(_made(self.root / "partial") / name))
@@ -160,14 +160,16 @@ class Slot:
         `about` is what a person may want to know of the source.
         """
         tree = work / transfers.TREE
-        trees.open_up(tree)
+        with suppress(PermissionError):  # some volumes have modes of their own
+            trees.open_up(tree)
         files = trees.sizes(tree)
         _sync_all(tree, files)
         place = self._settled(tree, trees.digest(tree, sums), files)
         source = {**about, "tree": place.name, "bytes": sum(files.values()), "files": files}
         fresh = work / "source"
         fresh.write_text(json.dumps(source))
-        fresh.chmod(0o644)  # whatever the process's mask is
+        with suppress(PermissionError):
+            fresh.chmod(0o644)  # whatever the process's mask is
         _sync(fresh)
         sources = _made(self.cache.root / "sources")
         fresh.replace(sources / fingerprint)
@@ -222,6 +224,14 @@ def _opened(path: Path) -> int:
     with suppress(PermissionError):
         os.fchmod(lock, 0o664)
     return lock
+
+
+def _holder(path: Path) -> str:
+    """Read who has a lock; "" where its file cannot be read meanwhile, as over SMB."""
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _sync_all(tree: Path, files: Iterable[str]) -> None:

@@ -207,7 +207,7 @@ class _Queue:
             )
             self._told = now
         await tools.pace.pause(_LOOK_SECONDS)
-        order.meter.rest()
+        order.meter.rest(tools.pace.now() - now)
 
 
 async def _download(order: _Order, source: Source, place: Place) -> tuple[Path, Sums]:

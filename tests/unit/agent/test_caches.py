@@ -142,6 +142,23 @@ async def test_one_at_a_time_fetches_from_an_address(cache: Cache) -> None:
     assert set(seen) == {os.uname().nodename}
 
 
+async def test_a_lock_may_not_tell_who_has_it(cache: Cache) -> None:
+    seen: list[str] = []
+
+    async def wait(holder: str) -> None:
+        seen.append(holder)
+        for path in (cache.root / "locks").iterdir():
+            path.unlink()
+        if not holder:
+            raise InterruptedError
+
+    async with cache.turn(ADDRESS, unexpected):
+        with pytest.raises(InterruptedError):
+            async with cache.turn(ADDRESS, wait):
+                pytest.fail("it is not free")
+    assert seen == [os.uname().nodename, ""]
+
+
 async def test_other_addresses_do_not_wait(cache: Cache) -> None:
     async with cache.turn(ADDRESS, unexpected), cache.turn("s3://b/other", unexpected):
         pass
