@@ -74,7 +74,7 @@ def test_links_lead_to_a_tree_elsewhere(tmp_path: Path) -> None:
     (folder / "foreign").write_text("stays")
     destination = Destination(folder)
     bring(destination, "one", a="0", d="0")
-    destination.work("two").joinpath("half").write_text("x")
+    (destination.work("two") / transfers.TREE).mkdir()
 
     for _ in range(2):  # as a container that is started again does it
         destination.link(tree, "two")

@@ -11,7 +11,7 @@ from shoal.agent.destinations import NOTE
 from shoal.reasons import Reason
 from shoal.storage.failures import FetchError
 from shoal.storage.limits import Limits
-from unit.agent.test_deliveries import BROKEN, DOWN, GONE, LOCATION, Store
+from unit.agent.test_deliveries import BROKEN, GONE, LOCATION, Store
 
 NAME = "the model cache pvc://claim"
 
@@ -93,7 +93,7 @@ async def test_it_waits_for_another_and_says_so(cache: Cache, models: Path) -> N
 
 
 async def test_waiting_is_no_lack_of_progress(cache: Cache, models: Path) -> None:
-    store = Store([(10, BROKEN), DOWN])
+    store = Store([(0, BROKEN)])
     async with cache.turn(LOCATION.uri, unexpected):
         task = asyncio.create_task(store.bring(models, patience=5, cache=cache))
         await store.is_late.wait()

@@ -33,6 +33,7 @@ def test_the_init_container_writes_and_the_server_reads() -> None:
     (init,) = made["initContainers"]
     own = {"name": "shoal-model-cache", "mountPath": "/mnt/model-cache", "subPath": "iris"}
     assert mount(init) == own
+    assert [row["name"] for row in init["volumeMounts"]].count("kserve-provision-location") == 1
     assert mount(made["containers"][0]) == {**own, "readOnly": True}
     claim = {"persistentVolumeClaim": {"claimName": "shared"}}
     assert {"name": "shoal-model-cache", **claim} in made["volumes"]
