@@ -61,9 +61,10 @@ class Cache:
         """Find the tree of this content; None where there is none, or where files of it lack."""
         try:
             source = json.loads((self.root / "sources" / fingerprint).read_text())
-            tree, files = self.root / "trees" / source["tree"], dict(source["files"])
+            name, files = Path(source["tree"]).name, dict(source["files"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
+        tree = self.root / "trees" / name
         return tree if _has(tree, files) else None
 
     @asynccontextmanager

@@ -114,6 +114,16 @@ def test_a_source_that_cannot_be_read_is_none(cache: Cache, source: str) -> None
     assert cache.find("one") is None
 
 
+async def test_a_source_leads_nowhere_else(cache: Cache, tmp_path: Path) -> None:
+    tree = await bring(cache, "one", a="1")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a").write_text("2")
+    source = cache.root / "sources" / "one"
+    source.write_text(source.read_text().replace(tree.name, str(elsewhere)))
+    assert cache.find("one") is None
+
+
 async def test_a_tree_without_its_source_is_found_by_its_content(cache: Cache) -> None:
     tree = await bring(cache, "one", a="1")
     (cache.root / "sources" / "one").unlink()
