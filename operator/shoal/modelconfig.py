@@ -26,6 +26,7 @@ LARGEST_MODEL: Final = 16 * 1024
 
 _DIGEST_LENGTH = 16
 _COUNT = re.compile("[1-9][0-9]{0,3}")
+_ARTIFACT_DIGEST = re.compile("sha256:[0-9a-f]{64}")
 _LONG_IN_GO = "&<>"  # its JSON writes each of them as six bytes
 # Ours, and written only where the user asked for it, so that all else is upstream's.
 _OPTIONAL = {
@@ -73,6 +74,13 @@ class Shard:
     models: tuple[Model, ...]
     count: int
     digest: str
+
+
+def digest_fault(digest: str) -> str:
+    """Say what is wrong with an artifact digest; "" is nothing, also where none is given."""
+    if not digest or _ARTIFACT_DIGEST.fullmatch(digest):
+        return ""
+    return f"must be 'sha256:' and 64 lower-case hex digits, not {digest!r}"
 
 
 def row(model: Model) -> str:

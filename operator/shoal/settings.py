@@ -52,6 +52,9 @@ class FetchSettings:
     service_account: str
     storage_secret: str
     storage_spec: str  # `storagespecs.StorageSpec`, encoded; empty: none
+    artifact_digest: str  # what the one model must have; empty: whatever it has
+    cache_dir: str  # of models that pods share; empty: none
+    cache_name: str  # what messages call it
     api_url: str
     token_dir: str
     termination_log: str  # where the kubelet reads why a container ended
@@ -71,6 +74,9 @@ class FetchSettings:
             service_account=environ.get("SHOAL_SERVICE_ACCOUNT", "") or "default",
             storage_secret=environ.get("SHOAL_STORAGE_SECRET", ""),
             storage_spec=environ.get("SHOAL_STORAGE_SPEC", ""),
+            artifact_digest=environ.get("SHOAL_ARTIFACT_DIGEST", ""),
+            cache_dir=(cache_dir := environ.get("SHOAL_MODEL_CACHE", "")),
+            cache_name=environ.get("SHOAL_MODEL_CACHE_NAME", "") or cache_dir,
             api_url=_api_url(environ),
             token_dir=environ.get("SHOAL_TOKEN_DIR", _TOKEN_DIR),
             termination_log=environ.get("SHOAL_TERMINATION_LOG", "/dev/termination-log"),

@@ -1,5 +1,6 @@
 """Has a cluster with the operator on it; without one, every test of this ring fails."""
 
+import json
 import os
 import re
 import shlex
@@ -148,6 +149,28 @@ def space(request: pytest.FixtureRequest, make_space: MakeSpace) -> Iterator[Spa
     made = make_space(f"e2e-{name[:40]}".strip("-"))
     yield made
     made.terminal.run(f"kubectl delete namespace {made.namespace} --wait=false")
+
+
+@pytest.fixture
+def claim(space: Space) -> Iterator[str]:
+    """A claim for a folder of the node."""
+    name = space.namespace
+    spec = {
+        "capacity": {"storage": "1Mi"},
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": name,
+    }
+    asked = {"requests": spec["capacity"]}
+    place = {"path": f"/tmp/{name}", "type": "DirectoryOrCreate"}  # noqa: S108 - of the node
+    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}}
+    made = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "shared"}}
+    own = {key: spec[key] for key in ("accessModes", "storageClassName")}
+    space.terminal.run(
+        "kubectl apply -f -", stdin=json.dumps({**volume, "spec": {**spec, "hostPath": place}})
+    )
+    space.apply({**made, "spec": {**own, "volumeName": name, "resources": asked}})
+    yield "shared"
+    space.terminal.run(f"kubectl delete pv {name} --wait=false")
 
 
 @pytest.hookimpl(wrapper=True)

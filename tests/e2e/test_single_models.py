@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -37,28 +36,6 @@ def store(space: Space, secret_key: str) -> None:
     meta = {"name": "storage-config"}
     data = {"minio": json.dumps(entry)}
     space.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data})
-
-
-@pytest.fixture
-def claim(space: Space) -> Iterator[str]:
-    """A claim for a folder of the node."""
-    name = space.namespace
-    spec = {
-        "capacity": {"storage": "1Mi"},
-        "accessModes": ["ReadWriteOnce"],
-        "storageClassName": name,
-    }
-    asked = {"requests": spec["capacity"]}
-    place = {"path": f"/tmp/{name}", "type": "DirectoryOrCreate"}  # noqa: S108 - of the node
-    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}}
-    made = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "shared"}}
-    own = {key: spec[key] for key in ("accessModes", "storageClassName")}
-    space.terminal.run(
-        "kubectl apply -f -", stdin=json.dumps({**volume, "spec": {**spec, "hostPath": place}})
-    )
-    space.apply({**made, "spec": {**own, "volumeName": name, "resources": asked}})
-    yield "shared"
-    space.terminal.run(f"kubectl delete pv {name} --wait=false")
 
 
 def blocked(space: Space) -> Body:

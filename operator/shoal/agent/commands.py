@@ -16,10 +16,11 @@ from pathlib import Path
 
 from aiohttp import ClientSession
 
-from shoal import logs, storagespecs
+from shoal import logs, modelconfig, storagespecs
 from shoal.agent import deliveries, retries
 from shoal.agent.accounts import Accounts, Identity
 from shoal.agent.apis import Api
+from shoal.agent.caches import Cache
 from shoal.agent.deliveries import Tools
 from shoal.settings import FetchSettings
 from shoal.storage import entries, transfers, uris
@@ -30,6 +31,7 @@ from shoal.storage.uris import Location
 from shoal.storagespecs import StorageSpec
 
 FAILED, MISUSED, STOPPED = 1, 2, 128 + signal.SIGTERM
+_DIGEST = "SHOAL_ARTIFACT_DIGEST"
 
 Pairs = Sequence[tuple[str, Path]]
 Find = Callable[[str], Awaitable[tuple[Location, Credentials]]]
@@ -78,7 +80,20 @@ def _check(address: str) -> None:
         raise UsageError(error.message) from error
 
 
+def check_digest(digest: str, pairs: Pairs) -> None:
+    """Look at the digest that is promised.
+
+    Raises:
+        UsageError: it is none, or it may be of one model or of another.
+    """
+    if fault := modelconfig.digest_fault(digest):
+        raise UsageError(f"{_DIGEST}: {fault}")
+    if digest and len(pairs) > 1:
+        raise UsageError(f"{_DIGEST}: is of one model, and {len(pairs)} are named; name one")
+
+
 async def _run(settings: FetchSettings, pairs: Pairs) -> None:
+    check_digest(settings.artifact_digest, pairs)
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -90,9 +105,17 @@ async def _run(settings: FetchSettings, pairs: Pairs) -> None:
             patience=settings.patience_seconds,
             tell=_tell,
             draw=random.random,
+            digest=settings.artifact_digest,
+            cache=_cache(settings),
         )
         for address, folder in pairs:
             await deliveries.run(uris.redact(address), partial(find, address), folder, tools)
+
+
+def _cache(settings: FetchSettings) -> Cache | None:
+    if not settings.cache_dir:
+        return None
+    return Cache(Path(settings.cache_dir), f"the model cache {settings.cache_name}")
 
 
 def _finder(settings: FetchSettings, session: ClientSession) -> Find:

@@ -70,12 +70,27 @@ class Destination:
         """Drop a half download."""
         shutil.rmtree(self._partial, ignore_errors=True)
 
+    @property
+    def disk(self) -> str:
+        """What it is called where it is full."""
+        return f"the disk of {self.folder}"
+
     def room(self) -> int:
         """Count the bytes that the disk has free."""
         try:
             return shutil.disk_usage(self.folder).free
         except OSError:
             return 0
+
+    def link(self, tree: Path, fingerprint: str) -> None:
+        """Lead to what is in a tree elsewhere, in place of what was brought before."""
+        self.forget()  # of a download that was to come here
+        work = self.work(fingerprint)
+        links = work / transfers.TREE
+        links.mkdir()
+        for path in tree.iterdir():
+            (links / path.name).symlink_to(path)
+        self.adopt(work, fingerprint)
 
     def adopt(self, work: Path, fingerprint: str) -> None:
         """Move a whole download here, in place of what was brought before."""
@@ -85,11 +100,10 @@ class Destination:
         self._write(_Note(files=old | new))
         for path in old:
             self._remove(path)
-        for folder, _, names in os.walk(tree):
-            place = self.folder / Path(folder).relative_to(tree)
-            place.mkdir(exist_ok=True)
-            for name in names:
-                Path(folder, name).replace(place / name)
+        for folder, _, _ in os.walk(tree):
+            (self.folder / Path(folder).relative_to(tree)).mkdir(exist_ok=True)
+        for file in trees.files(tree):
+            file.replace(self.folder / file.relative_to(tree))
         self._write(_Note(fingerprint, boots.read(), new))
         self.forget()
 
@@ -113,12 +127,7 @@ class Destination:
 
 
 def _stamps(tree: Path) -> dict[str, Stamp]:
-    found = {}
-    for folder, _, names in os.walk(tree):
-        for name in names:
-            path = Path(folder, name)
-            found[path.relative_to(tree).as_posix()] = _stamp(path)
-    return found
+    return {path.relative_to(tree).as_posix(): _stamp(path) for path in trees.files(tree)}
 
 
 def _stamp(path: Path) -> Stamp:

@@ -36,6 +36,10 @@ class Meter:
         if self._here > self._most:
             self._most, self._last = self._here, self._now()
 
+    def rest(self, seconds: float) -> None:
+        """Take note that nothing was to come in the last seconds."""
+        self._last += seconds
+
     def quiet(self) -> float:
         """Tell for how many seconds there is no progress; bytes that come again are none."""
         return self._now() - self._last

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import ConfigDict, Field
 
 from shoal import names
-from shoal.api import isvcrules, modelstorages, podspecs
+from shoal.api import isvcrules, modelannotations, modelstorages, podspecs
 from shoal.api.components import ModelStorageSpec, PodComponent, StringMap
 from shoal.api.fields import Fields, Int32, invalid, rules, validate
 from shoal.api.meta import Metadata
@@ -140,6 +140,7 @@ def parse(body: Mapping[str, Any]) -> InferenceService:
     )
     _check_implementation(service.predictor)
     modelstorages.check(service.predictor)
+    modelannotations.check(service.metadata, service.predictor)
     _check_replicas(service.predictor)
     autoscaler = service.annotation(names.AUTOSCALER_CLASS_ANNOTATION)
     if autoscaler and autoscaler not in AUTOSCALER_CLASSES:

@@ -20,6 +20,18 @@ MOUNTED: Final = (CLAIM, FILE)
 _MANY: Final = "spec.predictor.storageUris"
 
 
+def parse_claim(uri: str) -> tuple[str, str]:
+    """Read `pvc://CLAIM/PATH`: the claim, and the path without slashes around it.
+
+    Raises:
+        ValueError: it is something else, or its path leads up.
+    """
+    claim, _, path = uri.removeprefix(CLAIM).partition("/")
+    if not uri.startswith(CLAIM) or not claim or ".." in path.split("/"):
+        raise ValueError(f"{uri!r} is not of the form pvc://CLAIM/PATH")
+    return claim, path.strip("/")
+
+
 def check(predictor: Predictor) -> None:
     """Look at the storage of a predictor's models.
 

@@ -22,7 +22,6 @@ _NAME_MESSAGE: Final = (
     '(e.g. "my-Name" or "abc_123", regex used for validation is \'^[a-zA-Z0-9_-]+$\')'
 )
 _SURELY_SMALL: Final = modelconfig.LARGEST_MODEL // 16  # JSON within JSON: 12 bytes a character
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _SCHEME_MESSAGE: Final = (
     f"The storage uri must start with one of the prefixes: {', '.join(SCHEMES)}."
 )
@@ -75,9 +74,8 @@ def parse(body: Mapping[str, Any]) -> TrainedModel:
             f'{_SCHEME_MESSAGE} (the storage uri given is "{model.storage_uri}")',
         )
     digest = metadata.annotations.get(names.ARTIFACT_DIGEST_ANNOTATION, "")
-    if digest and not _DIGEST.fullmatch(digest):
-        path = f"metadata.annotations[{names.ARTIFACT_DIGEST_ANNOTATION}]"
-        raise invalid(path, f"must be 'sha256:' and 64 lower-case hex digits, not {digest!r}")
+    if fault := modelconfig.digest_fault(digest):
+        raise invalid(f"metadata.annotations[{names.ARTIFACT_DIGEST_ANNOTATION}]", fault)
     if quantities.parse(model.memory) <= 0:
         raise invalid("spec.model.memory", "must be greater than 0")
     made = TrainedModel(

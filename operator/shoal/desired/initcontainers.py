@@ -14,9 +14,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shoal import names
-from shoal.desired import additions, bundles, credentials, modelvolumes
+from shoal.api import modelannotations
+from shoal.desired import additions, bundles, credentials, modelcaches, modelvolumes
 from shoal.desired.modelvolumes import Model, Volume
 from shoal.desired.wanted import Wanted
+from shoal.errors import StalledError
+from shoal.reasons import Reason
 from shoal.runtimes import servers
 
 _USER: Final = "the model that storageUri names"
@@ -37,12 +40,14 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
     """Add the models to a pod's spec, unless the user's own `storage-initializer` does.
 
     Raises:
-        StalledError: an address names no claim or volume, or the user has a volume or mount there.
+        StalledError: an address names no claim or volume, or the user has a volume or mount
+            there, or annotations contradict each other or the user's own init container.
     """
     if _is_own(pod):
+        _refuse_unread(wanted)
         return dict(pod)
     server = pod["containers"][servers.server_index(pod["containers"])]
-    volumes = modelvolumes.make(wanted.service.predictor, server)
+    volumes = [*modelvolumes.make(wanted.service.predictor, server), *modelcaches.make(wanted)]
     new = [{"name": each.name, **each.source} for each in volumes if each.source is not None]
     added = [additions.token_volume(), *bundles.volumes(wanted)]
     taken = {row["name"] for row in (*new, *added)}
@@ -67,6 +72,8 @@ def make(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
         "SHOAL_NAMESPACE": wanted.namespace,
         "SHOAL_SERVICE_ACCOUNT": wanted.service.predictor.service_account_name,
         **_whose(wanted),
+        "SHOAL_ARTIFACT_DIGEST": wanted.service.annotation(names.ARTIFACT_DIGEST_ANNOTATION),
+        **modelcaches.env(wanted),
         **bundles.env(wanted),
         **additions.fetch_limits(wanted.config.agent),
     }
@@ -83,6 +90,7 @@ def make(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
             additions.token_mount(),
             *bundles.mounts(wanted),
             *_inner(volumes),
+            *modelcaches.mounts(volumes),
         ],
     }
 
@@ -97,6 +105,7 @@ def _inner(volumes: Sequence[Volume]) -> list[dict[str, Any]]:
         additions.mount(volume.name, volume.path) | volume.more
         for volume in volumes[1:]
         if volume.path.startswith(f"{volumes[0].path}/")
+        and volume.name != names.MODEL_CACHE_VOLUME  # there to be written to
     ]
 
 
@@ -114,6 +123,20 @@ def _whose(wanted: Wanted) -> dict[str, str]:
     if spec := credentials.spec(wanted):
         return {"SHOAL_STORAGE_SPEC": spec.encode()}
     return {"SHOAL_STORAGE_SECRET": credentials.secret(wanted)}
+
+
+def _refuse_unread(wanted: Wanted) -> None:
+    """Refuse what another's init container would not read: a promise is kept or not made."""
+    for key in modelannotations.KEYS:
+        path, value = modelannotations.locate(
+            wanted.service.metadata, wanted.service.predictor, key
+        )
+        if value:
+            raise StalledError(
+                Reason.INVALID_SPEC,
+                f"{path}: has no use where an init container of one's own, "
+                f"{names.STORAGE_INITIALIZER_CONTAINER}, brings the model; remove one of the two",
+            )
 
 
 def _is_own(pod: Mapping[str, Any]) -> bool:

@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shoal import names
-from shoal.api.modelstorages import CLAIM, FILE, MOUNTED
+from shoal.api import modelstorages
+from shoal.api.fields import invalid
+from shoal.api.modelstorages import FILE, MOUNTED
 from shoal.api.predictors import Predictor
 from shoal.errors import StalledError
 from shoal.reasons import Reason
@@ -82,6 +84,17 @@ def make(predictor: Predictor, server: Mapping[str, Any]) -> list[Volume]:
     return made
 
 
+def of_claim(name: str, folder: str, uri: str) -> Volume:
+    """Make the volume of a claim that an address names, with the mount of its path.
+
+    Raises:
+        ValueError: the address names none.
+    """
+    claim, path = modelstorages.parse_claim(uri)
+    source = {"persistentVolumeClaim": {"claimName": claim}}
+    return Volume(name, folder, source, {"subPath": path} if path else {})
+
+
 def parent(folders: Sequence[str]) -> str:
     """Find the folder that all of these are or are in."""
     shared = folders[0].split("/")
@@ -93,15 +106,10 @@ def parent(folders: Sequence[str]) -> str:
 
 
 def _claim(model: Model, name: str) -> Volume:
-    claim, _, path = model.uri.removeprefix(CLAIM).partition("/")
-    path = path.strip("/")
-    if not claim or ".." in path.split("/"):
-        raise StalledError(
-            Reason.INVALID_SPEC,
-            f"{model.field}: {model.uri!r} is not of the form pvc://CLAIM/PATH",
-        )
-    source = {"persistentVolumeClaim": {"claimName": claim}}
-    return Volume(name, model.folder, source, {"subPath": path} if path else {})
+    try:
+        return of_claim(name, model.folder, model.uri)
+    except ValueError as error:
+        raise invalid(model.field, str(error)) from error
 
 
 def _mounted_before(model: Model, server: Mapping[str, Any]) -> Volume:

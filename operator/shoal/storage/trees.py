@@ -15,7 +15,7 @@ def digest(root: Path, sums: Mapping[str, str] | None = None) -> str:
     """
     known = sums or {}
     whole = hashlib.sha256()
-    for path in sorted(_files(root)):
+    for path in sorted(files(root)):
         name = path.relative_to(root).as_posix()
         if path.is_symlink():
             line = f"{name}\0link\0{path.readlink()}\n"
@@ -33,9 +33,9 @@ def _sum(path: Path) -> str:
 
 def open_up(root: Path) -> None:
     """Let everyone read it: the model server runs as another user (755 and 644)."""
-    for folder, _, files in os.walk(root):
+    for folder, _, names in os.walk(root):
         Path(folder).chmod(0o755)
-        for name in files:
+        for name in names:
             path = Path(folder, name)
             if not path.is_symlink():
                 path.chmod(0o644)
@@ -49,12 +49,18 @@ def touch(root: Path, nanoseconds: int) -> None:
 
 def is_empty(root: Path) -> bool:
     """Tell whether there is no file in it."""
-    return next(iter(_files(root)), None) is None
+    return next(iter(files(root)), None) is None
 
 
-def _files(root: Path) -> list[Path]:
+def sizes(root: Path) -> dict[str, int]:
+    """List its files by their paths, with their bytes."""
+    return {path.relative_to(root).as_posix(): path.lstat().st_size for path in files(root)}
+
+
+def files(root: Path) -> list[Path]:
+    """List its files, and links, wherever they lead."""
     found = []
-    for folder, folders, files in os.walk(root):
-        found += [Path(folder, name) for name in files]
+    for folder, folders, names in os.walk(root):
+        found += [Path(folder, name) for name in names]
         found += [Path(folder, name) for name in folders if Path(folder, name).is_symlink()]
     return found

@@ -257,6 +257,31 @@ def test_a_page_of_a_web_server_arrives(site: Site, fetch: FetchRun, models: Pat
     assert "secret" not in done.stdout
 
 
+def test_only_what_has_the_promised_digest_is_used(
+    bucket: Bucket, tmp_path: Path, models: Path
+) -> None:
+    bucket.put("m/a", b"1")
+    sums = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("1", "2")}
+    listed = {
+        name: hashlib.sha256(f"{each}  a\n".encode()).hexdigest() for name, each in sums.items()
+    }
+
+    def fetch(name: str) -> FetchRun:
+        digest = {"SHOAL_ARTIFACT_DIGEST": f"sha256:{listed[name]}"}
+        return FetchRun.make(tmp_path / "run", bucket.endpoint, digest)
+
+    done = fetch("2").run("s3://models/m", models)
+    sentence = (
+        f"s3://models/m: the sha256 of the list of its files is {listed['1']}, and {listed['2']} "
+        "was promised; nothing of it is used\n"
+    )
+    assert (done.returncode, done.stderr) == (1, sentence)
+    assert found(models) == {}
+    done = fetch("1").run("s3://models/m", models)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert found(models) == {"a": b"1"}
+
+
 def test_a_secret_is_read_from_the_api_at_each_run(
     namespace: Namespace, bucket: Bucket, tmp_path: Path, models: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """Which failures are tried again, for how long, and what stays on the disk."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -36,10 +37,15 @@ class Store:
     asked: int = 0
     told: list[str] = field(default_factory=list)
     now: float = 0.0
+    promised: str = ""
+    limits: Limits = field(default_factory=Limits)
+    late: float = 60  # seconds after which `is_late` is set
+    is_late: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager
-    async def opened(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+    async def opened(self, *_: Any, **given: Any) -> AsyncIterator[Any]:
         self.asked += 1
+        self.promised = given["digest"]
         if self.plan and isinstance(self.plan[0], FetchError):
             failure = self.plan.pop(0)
             assert isinstance(failure, FetchError)
@@ -61,15 +67,24 @@ class Store:
 
     async def _pause(self, seconds: float) -> None:
         self.now += seconds
+        if self.now >= self.late:
+            self.is_late.set()
 
-    async def bring(self, folder: Path, patience: float = 60) -> None:
+    async def bring(self, folder: Path, patience: float = 60, **given: Any) -> None:
         async def find() -> tuple[Location, Credentials]:
             return LOCATION, Credentials()
 
         session: Any = None
         pace = Pace(lambda: self.now, self._pause)
         tools = Tools(
-            session, Limits(), patience, self.told.append, lambda: 1.0, pace, self.opened
+            session,
+            self.limits,
+            patience,
+            self.told.append,
+            lambda: 1.0,
+            pace,
+            self.opened,
+            **given,
         )
         await deliveries.run(LOCATION.shown, find, folder, tools)
 
@@ -155,3 +170,9 @@ async def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> N
     with pytest.raises(FetchError) as caught:
         await Store([]).bring(tmp_path / "file" / "models")
     assert caught.value.message == "s3://b/m: cannot be written: Not a directory"
+
+
+async def test_what_was_promised_of_the_content_is_asked_for(tmp_path: Path) -> None:
+    store = Store([])
+    await store.bring(tmp_path, digest="sha256:12")
+    assert store.promised == "sha256:12"

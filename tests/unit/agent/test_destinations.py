@@ -64,6 +64,31 @@ def test_a_kill_between_two_moves_leaves_nothing_foreign(tmp_path: Path) -> None
     assert found(tmp_path) == {"c": "3"}
 
 
+def test_links_lead_to_a_tree_elsewhere(tmp_path: Path) -> None:
+    tree = tmp_path / "cache" / "tree"
+    (tree / "b").mkdir(parents=True)
+    (tree / "a").write_text("1")
+    (tree / "b" / "c").write_text("2")
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "foreign").write_text("stays")
+    destination = Destination(folder)
+    bring(destination, "one", a="0", d="0")
+    (destination.work("two") / transfers.TREE).mkdir()
+
+    for _ in range(2):  # as a container that is started again does it
+        destination.link(tree, "two")
+
+    links = {path.name: path.readlink() for path in folder.iterdir() if path.is_symlink()}
+    assert links == {"a": tree / "a", "b": tree / "b"}
+    assert sorted(path.name for path in folder.iterdir()) == [NOTE, "a", "b", "foreign"]
+    assert (folder / "b" / "c").read_text() == "2"
+    assert destination.holds("two")
+    bring(destination, "three", a="3")
+    assert found(folder) == {"a": "3", "foreign": "stays"}
+    assert found(tree) == {"a": "1", "b/c": "2"}
+
+
 def test_a_note_that_cannot_be_read_tells_nothing(tmp_path: Path) -> None:
     (tmp_path / NOTE).write_text('{"odd": 1}')
     destination = Destination(tmp_path)

@@ -48,6 +48,14 @@ async def test_what_is_announced_without_a_size_has_no_whole() -> None:
     assert told[0] == "http://h/m: has 0 B"
 
 
+def test_time_in_which_nothing_was_to_come_does_not_count() -> None:
+    now = 0.0
+    meter = Meter("s3://b/m", lambda _: None, lambda: now)
+    now = 12.0
+    meter.rest(10.0)
+    assert meter.quiet() == 2.0
+
+
 async def test_bytes_that_come_again_are_no_progress() -> None:
     now = 0.0
     meter = Meter("s3://b/m", lambda _: None, lambda: now)

@@ -12,6 +12,8 @@ from support.builders import Body
 
 URI = "s3://models/iris"
 SECRET = {"serving.kserve.io/storageSecretName": "mine"}
+ARTIFACT = "serving.kserve.io/artifact-digest"
+DIGEST = "sha256:" + "0" * 64
 
 
 def _own(value: str = URI, *others: Body, **fields: Any) -> Body:
@@ -112,6 +114,33 @@ def test_a_storage_initializer_of_the_users_own_does_it_all() -> None:
     assert pod["initContainers"] == [{"name": "storage-initializer", "image": "a"}]
     assert "volumes" not in pod
     assert "Role" not in _kinds(body)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        pytest.param(ARTIFACT, DIGEST, id="a-digest"),
+        pytest.param("serving.kserve.io/model-cache", "pvc://claim", id="a-cache"),
+    ],
+)
+def test_it_is_not_to_do_what_it_does_not_know(key: str, value: str) -> None:
+    body = _own()
+    body["spec"]["predictor"]["initContainers"] = [{"name": "storage-initializer", "image": "a"}]
+    body["metadata"]["annotations"] = {key: value}
+    with pytest.raises(StalledError, match="brings the model; remove one of the two") as caught:
+        _pod(body)
+    assert caught.value.message.startswith(f"metadata.annotations[{key}]: has no use where")
+
+
+def test_a_promised_digest_is_told_and_another_makes_new_pods() -> None:
+    def env(digest: str) -> dict[str, str]:
+        body = _own()
+        body["metadata"]["annotations"] = {ARTIFACT: digest}
+        (init,) = _pod(body)["initContainers"]
+        return {row["name"]: row["value"] for row in init["env"]}
+
+    assert env(DIGEST)["SHOAL_ARTIFACT_DIGEST"] == DIGEST
+    assert "SHOAL_ARTIFACT_DIGEST" not in env("")
 
 
 def test_the_server_reads_where_the_model_is() -> None:
