@@ -49,6 +49,8 @@ PREDICTOR_CONTAINER: Final = "kserve-container"
 TRANSFORMER_CONTAINER: Final = "transformer-container"
 AGENT_CONTAINER: Final = "agent"
 STORAGE_INITIALIZER_CONTAINER: Final = "storage-initializer"
+# One for each image that a pod may have (contract §4.4); upstream has a name for the first.
+MODELCAR_CONTAINERS: Final = ("modelcar", *(f"modelcar-{number}" for number in range(1, 10)))
 MODEL_DIR_VOLUME: Final = "model-dir"
 MODEL_CONFIG_VOLUME: Final = "model-config"
 MODEL_STORE_VOLUME: Final = "model-store"
@@ -56,6 +58,7 @@ AGENT_TOKEN_VOLUME: Final = "agent-token"  # noqa: S105 - a volume's name
 PROVISION_VOLUME: Final = "kserve-provision-location"
 CLAIM_VOLUME: Final = "kserve-pvc-source"
 MODEL_CACHE_VOLUME: Final = "shoal-model-cache"
+IMAGE_VOLUME: Final = "kserve-oci-source"  # ours
 CA_BUNDLE_VOLUME: Final = "cabundle-cert"
 STORAGE_URI_VARIABLE: Final = "STORAGE_URI"  # of a server's container
 SERVICE_PORT: Final = 80
@@ -65,9 +68,11 @@ AGENT_ADMIN_PORT_NAME: Final = "agent-admin"
 AGENT_BEAT_HEADER: Final = "Shoal-Beat-Seconds"  # so often an agent gives a sign of life
 MODEL_DIR: Final = "/mnt/models"
 MODEL_CACHE_DIR: Final = "/mnt/model-cache"
+IMAGE_MODEL_DIR: Final = "/models"  # where an image has its model
 MODEL_STORE_DIR: Final = "/mnt/store"
 MODEL_CONFIG_DIR: Final = "/mnt/configs"
 CLAIM_DIR: Final = "/mnt/claims"
+LINKS_DIR: Final = "/mnt/modelcar"  # of a modelcar: where it links its model
 CA_BUNDLE_KEY: Final = "cabundle.crt"
 CA_BUNDLE_MARK: Final = "-----BEGIN CERTIFICATE-----"  # what has none is no bundle
 CA_BUNDLE_CONFIG_MAP_VARIABLE: Final = "CA_BUNDLE_CONFIGMAP_NAME"
@@ -79,6 +84,7 @@ MOUNTED_SHARDS: Final = 8  # never fewer or more: each change of it would restar
 _LABEL: Final = 63
 _PLAIN_FOLDER: Final = re.compile("(/[a-z0-9]+)+")
 
+OLDEST_KUBERNETES: Final = (1, 29)  # that the chart installs on
 OPERATOR_CONFIG: Final = "inferenceservice-config"
 LEASE: Final = "shoal-operator"
 

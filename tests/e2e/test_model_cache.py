@@ -3,7 +3,8 @@
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from e2e.test_single_models import FLOWERS, KINDS, SMALL, answers, upload
+from support import flowers
+from support.flowers import SMALL, answers, upload
 from support.spaces import Space
 from support.terminals import Body, Terminal
 
@@ -56,7 +57,7 @@ def service(uri: str, cache: str) -> Body:
 
 @pytest.mark.timeout(400)
 def test_two_pods_fetch_it_once(space: Space, claim: str) -> None:
-    model = LogisticRegression().fit(FLOWERS, KINDS)
+    model = flowers.train()
     open_up(space, claim)
     space.apply(service(upload(space, model), f"pvc://{claim}/models"))
     space.wait("isvc/iris", 240)

@@ -4,7 +4,8 @@
 `inferenceservice-config`, the ServiceAccount, KEDA's definition (its name alone), pods, the
 Deployment's status, a foreign Service.
 Runtimes are those of the chart (`runtimes.yaml`), unless the input has some of its own.
-`reports.yaml`, where there is one, says what each pod's agent tells of each model.
+`reports.yaml`, where there is one, says what each pod's agent tells of each model, and `version`
+which one the API server has.
 `make golden UPDATE=1` writes `children.yaml` and `status.yaml` anew.
 """
 
@@ -33,6 +34,7 @@ CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/input.yaml"
 UPDATE = bool(os.environ.get("SHOAL_UPDATE_GOLDEN"))
 RUNTIMES = tuple(kind.kind for kind in kinds.RUNTIMES)
 CHARTS_RUNTIMES = manifests.read(Path(__file__).parent / "runtimes.yaml")
+VERSION = "1.34"
 CHILDREN = frozenset(kind.kind for kind in (*kinds.CHILDREN, *kinds.OPTIONAL))
 
 
@@ -82,7 +84,7 @@ def _is_foreign(body: Body) -> bool:
     return bool(body["kind"] == "Service" and not body["metadata"].get("ownerReferences"))
 
 
-def _observe(bodies: list[Body]) -> Observed:
+def _observe(bodies: list[Body], version: tuple[int, int]) -> Observed:
     (service,) = _of_kind(bodies, "InferenceService")
     children = [body for body in _of_kind(bodies, *CHILDREN) if not _is_config(body)]
     return Observed(
@@ -92,6 +94,7 @@ def _observe(bodies: list[Body]) -> Observed:
         children=tuple(body for body in children if not _is_foreign(body)),
         pods=tuple(_of_kind(bodies, "Pod")),
         account=next(iter(_of_kind(bodies, "ServiceAccount")), None),
+        kubernetes=version,
         has_keda=bool(_of_kind(bodies, "CustomResourceDefinition")),
         runtimes=tuple(_of_kind(bodies, *RUNTIMES) or CHARTS_RUNTIMES),
     )
@@ -105,7 +108,13 @@ def read(case: Path) -> tuple[Observed, dict[str, str], bool]:
     """Read what is observed, the configuration, and whether the entry's name is free."""
     bodies = [_stored(body) for body in manifests.read(case / "input.yaml")]
     data = next((body["data"] for body in bodies if _is_config(body)), {})
-    return _observe(bodies), data, not any(map(_is_foreign, bodies))
+    return _observe(bodies, _version(case)), data, not any(map(_is_foreign, bodies))
+
+
+def _version(case: Path) -> tuple[int, int]:
+    path = case / "version"
+    major, minor = (path.read_text() if path.exists() else VERSION).split(".")
+    return int(major), int(minor)
 
 
 def _decide(case: Path) -> tuple[Plan, Verdict]:

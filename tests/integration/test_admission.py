@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import pytest
 import yaml
 
+from integration import admission_images as images
 from integration import admission_rows as rows
 from integration.admission_rows import isvc, model
 from integration.conftest import running
@@ -21,6 +22,8 @@ DATA = Path(__file__).parent / "data"
 MANIFESTS = [
     body for file in sorted(DATA.glob("*.yaml")) for body in yaml.safe_load_all(file.read_text())
 ]
+ACCEPTED = {**rows.ACCEPTED, **images.ACCEPTED}
+REFUSED = {**rows.REFUSED, **images.REFUSED}
 SHORT = {"InferenceService": "isvc", "TrainedModel": "tm"}
 
 
@@ -50,14 +53,14 @@ def test_an_upstream_manifest_is_accepted(api_server: Server, body: dict[str, An
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("body", rows.ACCEPTED.values(), ids=rows.ACCEPTED)
+@pytest.mark.parametrize("body", ACCEPTED.values(), ids=ACCEPTED)
 def test_a_rule_lets_pass(api_server: Server, body: dict[str, Any]) -> None:
     done = apply(api_server, body, "--dry-run=server")
 
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(("body", "message"), rows.REFUSED.values(), ids=rows.REFUSED)
+@pytest.mark.parametrize(("body", "message"), REFUSED.values(), ids=REFUSED)
 def test_a_rule_refuses(api_server: Server, body: dict[str, Any], message: str) -> None:
     done = apply(api_server, body, "--dry-run=server")
 

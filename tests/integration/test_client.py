@@ -35,6 +35,30 @@ def refusal(status: int, **headers: str) -> web.Response:
     return web.json_response(body, status=status, headers=headers)
 
 
+@pytest.mark.parametrize(
+    ("page", "version"),
+    [
+        pytest.param({"major": "1", "minor": "34"}, (1, 34), id="plain"),
+        pytest.param({"major": "1", "minor": "29+"}, (1, 29), id="a-vendors"),
+    ],
+)
+async def test_the_servers_version(page: dict[str, str], version: tuple[int, int]) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.json_response(page if request.path == "/version" else {}, status=200)
+
+    async with connected(answer) as client:
+        assert await client.version() == version
+
+
+async def test_a_server_without_a_version_is_an_error() -> None:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"gitVersion": "v1"})
+
+    async with connected(answer) as client:
+        with pytest.raises(ApiError, match="GET /version"):
+            await client.version()
+
+
 async def test_a_list_whose_place_is_forgotten_begins_again_in_one_piece() -> None:
     pages: list[dict[str, str]] = []
 

@@ -27,6 +27,7 @@ class FakeCluster:
         self.writes: list[tuple[str, str, str]] = []
         self.refuse: dict[tuple[str, str], ApiError] = {}
         self.on_apply: Callable[[], object] = lambda: None
+        self.kubernetes = names.OLDEST_KUBERNETES
         self._versions = itertools.count(1)
 
     def put(self, body: Body) -> Body:
@@ -53,6 +54,9 @@ class FakeCluster:
             for (plural, place, _), body in self.objects.items()
             if plural == kind.plural and namespace in ("", place)
         ]
+
+    async def version(self) -> tuple[int, int]:
+        return self.kubernetes
 
     async def apply(self, body: Body, *, subresource: str = "") -> Body:
         kind = kinds.of(body)

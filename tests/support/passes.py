@@ -40,6 +40,7 @@ class World:
 
     async def stored(self) -> Store:
         store = self.store = Store()
+        store.kubernetes = await self.cluster.version()
         for kind in self.optional:
             store.watch_too(kind)
         for kind in store.watched:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
+from shoal import names
 from shoal.api import isvcrules, podspecs
 from shoal.api.fields import Fields, Int32, Int64, Quantity, Raw, Rule, Shape, rules
 
@@ -284,12 +285,22 @@ ONE_PARENT: Final = (
     "mount paths other than those of pvc:// must have a parent directory (not /) in common"
 )
 
+FETCHED_IMAGE: Final = "oci+fetch://"
+NO_FETCHED_IMAGE: Final = (
+    "images are mounted, never fetched, by this version; write oci:// in place of oci+fetch://"
+)
+ADDRESS: Final = Rule(f"!self.startsWith('{FETCHED_IMAGE}')", NO_FETCHED_IMAGE)
+"""What must hold of the address of a service's own model."""
+
+MOST_IMAGES: Final = len(names.MODELCAR_CONTAINERS)
+TOO_MANY_IMAGES: Final = f"at most {MOST_IMAGES} of the addresses may be those of images (oci://)"
+
 
 class StorageUri(Fields):
     """One of several places that files are fetched from."""
 
-    uri: Annotated[str, Field(min_length=1)]
-    """The place: gs://, s3://, hf://, pvc://, https:// and others."""
+    uri: Annotated[str, Field(min_length=1), ADDRESS]
+    """The place: gs://, s3://, hf://, pvc://, oci://, https:// and others."""
 
     mount_path: Annotated[
         str,
@@ -322,6 +333,10 @@ STORAGE_URI_RULES = (
         f"self.all(s, !{_IS_CLAIM.format('s')} || self.exists_one(t,"
         f" {_IS_CLAIM.format('t')} && t.mountPath == s.mountPath))",
         "mount paths of pvc:// must be unique",
+    ),
+    Rule(
+        f"self.filter(s, s.uri.startsWith('oci')).size() <= {MOST_IMAGES}",
+        TOO_MANY_IMAGES,
     ),
 )
 StorageUris = Annotated[list[StorageUri], Field(min_length=1, max_length=32), *STORAGE_URI_RULES]

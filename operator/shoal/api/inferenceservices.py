@@ -16,7 +16,7 @@ from shoal.api.trainedmodels import SCHEMES
 
 KEDA: Final = "keda"
 AUTOSCALER_CLASSES: Final = ("hpa", "external", KEDA, "none")
-_SCHEMES: Final = (*SCHEMES, modelstorages.FILE)
+_SCHEMES: Final = (*SCHEMES, modelstorages.FILE, *modelstorages.IMAGES)
 _FIRST: Final = "spec.predictor.containers[0]"
 
 

@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from shoal import storagespecs
+from shoal import names, storagespecs
 from shoal.api import components, isvcrules
 from shoal.api.components import ModelStorageSpec, StorageUri
 from shoal.api.fields import invalid
@@ -14,7 +14,9 @@ from shoal.api.predictors import Predictor
 
 CLAIM: Final = "pvc://"
 FILE: Final = "file://"
-MOUNTED: Final = (CLAIM, FILE)
+NATIVE_IMAGE: Final = "oci+native://"
+IMAGES: Final = ("oci://", NATIVE_IMAGE)
+MOUNTED: Final = (CLAIM, FILE, *IMAGES)
 """Addresses of what is mounted and not fetched."""
 
 _MANY: Final = "spec.predictor.storageUris"
@@ -38,6 +40,8 @@ def check(predictor: Predictor) -> None:
     Raises:
         StalledError: it contradicts itself; the message names the field.
     """
+    if predictor.storage_uri.startswith(components.FETCHED_IMAGE):
+        raise invalid(address_field(predictor), components.NO_FETCHED_IMAGE)
     for key, spec in predictor.framework_specs().items():
         if spec.storage is not None:
             at = f"spec.predictor.{key}.storage"
@@ -47,6 +51,13 @@ def check(predictor: Predictor) -> None:
             _check_parameters(f"{at}.parameters", spec.storage.parameters or {})
     if predictor.storage_uris:
         _check_many(predictor, predictor.storage_uris)
+
+
+def address_field(predictor: Predictor) -> str:
+    """Name the field that has the address of a predictor's one model."""
+    for key in predictor.framework_specs():
+        return f"spec.predictor.{key}.storageUri"
+    return f"spec.predictor.containers[0].env[{names.STORAGE_URI_VARIABLE}]"
 
 
 def _check_address(at: str, uri: str, storage: ModelStorageSpec) -> None:
@@ -77,6 +88,7 @@ def _check_parameters(at: str, parameters: dict[str, str]) -> None:
 def _check_many(predictor: Predictor, rows: Sequence[StorageUri]) -> None:
     if predictor.storage_uri:
         raise invalid(_MANY, isvcrules.BOTH_STORAGES)
+    _check_images(rows)
     for index, row in enumerate(rows):
         at = f"{_MANY}[{index}].mountPath"
         if not row.mount_path.startswith("/") or row.folder == "/":
@@ -88,6 +100,14 @@ def _check_many(predictor: Predictor, rows: Sequence[StorageUri]) -> None:
                 _check_two(at, row, f"{_MANY}[{other}]", before)
     if len({row.folder.split("/")[1] for row in rows if not row.uri.startswith(CLAIM)}) > 1:
         raise invalid(_MANY, components.ONE_PARENT)
+
+
+def _check_images(rows: Sequence[StorageUri]) -> None:
+    if sum(row.uri.startswith(IMAGES) for row in rows) > components.MOST_IMAGES:
+        raise invalid(_MANY, components.TOO_MANY_IMAGES)
+    for index, row in enumerate(rows):
+        if row.uri.startswith(components.FETCHED_IMAGE):
+            raise invalid(f"{_MANY}[{index}].uri", components.NO_FETCHED_IMAGE)
 
 
 def _check_two(at: str, row: StorageUri, other: str, before: StorageUri) -> None:

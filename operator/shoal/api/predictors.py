@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from shoal import names, storagespecs
 from shoal.api import isvcrules, podspecs
-from shoal.api.components import ModelStorageSpec, Parallelism, PodComponent
+from shoal.api.components import ADDRESS, ModelStorageSpec, Parallelism, PodComponent
 from shoal.api.fields import NAME_PATTERN, Fields, Raw, Rule, rules
 
 MISSPELT_PROTOCOL: Final = "ProtocolVersion"
@@ -53,7 +53,7 @@ class PredictorExtensionSpec(Fields):
         },
     )
 
-    storage_uri: str | None = None
+    storage_uri: Annotated[str, ADDRESS] | None = None
     """Where the model's files are. Without any storage the server is shared by TrainedModels."""
 
     runtime_version: str | None = None

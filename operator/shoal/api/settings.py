@@ -65,6 +65,16 @@ def _no_gateway(value: bool) -> bool:  # noqa: FBT001 - a pydantic validator
     return value
 
 
+def _oci_mode(value: str) -> str:
+    if value == "fetch":
+        raise ValueError(
+            "images are not fetched by this version, write modelcar, native, or leave it empty"
+        )
+    if value not in ("", "modelcar", "native"):
+        raise ValueError("must be modelcar, native, or empty")
+    return value
+
+
 def _no_path(value: str) -> str:
     if value:
         raise ValueError("routing by path is not served by this version, leave it empty")
@@ -211,9 +221,10 @@ class StorageInitializerConfig(SidecarConfig):
     enable_modelcar: bool = True
     cpu_modelcar: Amount = "10m"
     memory_modelcar: Amount = "15Mi"
-    uid_modelcar: int | None = None
+    uid_modelcar: Annotated[int, Field(ge=0)] = 1010
     enable_oci_model_support: bool = False
-    oci_model_mode: Annotated[str, Field(pattern="^(modelcar|native|fetch)?$")] = ""
+    oci_model_mode: Annotated[str, AfterValidator(_oci_mode)] = ""
+    """How `oci://` is mounted (contract §4.4); empty leaves it to `desired.modelimages`."""
 
 
 class CredentialsConfig(Part):

@@ -8,6 +8,7 @@ credentials, in which each request reads the token anew, so a rotated token is u
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from types import SimpleNamespace
@@ -36,6 +37,7 @@ _WATCH_SECONDS: Final = 300
 _WATCH_SILENCE_SECONDS: Final = 75  # bookmarks come once a minute
 _FAILED: Final = 400  # HTTP's errors start here
 _EXPIRED: Final = 410
+_VERSION: Final = Kind("", "Info", "version")  # no kind of object: for the metrics
 _APPLY: Final = "application/apply-patch+yaml"
 
 
@@ -89,6 +91,14 @@ class Client:
                 return False
             raise
         return any(row["name"] == kind.plural for row in page.get("resources") or ())
+
+    async def version(self) -> tuple[int, int]:
+        """Tell the API server's version, such as (1, 34); some vendors write the 34 as `34+`."""
+        page = await self._request("GET", _VERSION, "/version")
+        major, minor = (re.match(r"\d*", str(page.get(key, ""))) for key in ("major", "minor"))
+        if not (major and major[0] and minor and minor[0]):
+            raise ApiError(502, "Unreadable", f"GET /version: {page} has no major and minor")
+        return int(major[0]), int(minor[0])
 
     async def glance(self, kind: Kind, namespace: str = "") -> None:
         """Ask for one object of a kind: to learn whether we may.

@@ -61,6 +61,9 @@ class Cluster(Protocol):
     async def list(self, kind: Kind, namespace: str = "") -> list[Body]:
         """Read all objects of a kind that match its selector."""
 
+    async def version(self) -> tuple[int, int]:
+        """Tell the API server's version, such as (1, 34)."""
+
     async def apply(self, body: Body, *, subresource: str = "") -> Body:
         """Server-side apply, forced, as our one field manager; return what is stored."""
 

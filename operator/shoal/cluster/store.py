@@ -34,6 +34,8 @@ class Store:
         self._removals: dict[str, set[Key]] = defaultdict(set)
         self.watched: tuple[Kind, ...] = kinds.WATCHED
         """The kinds that are kept up to date here."""
+        self.kubernetes = names.OLDEST_KUBERNETES
+        """The API server's version, as `Inbox.relist` learns it."""
         self._gone: dict[str, None] = {}  # uids, which never come back, in the order of removal
 
     def watch_too(self, kind: Kind) -> None:

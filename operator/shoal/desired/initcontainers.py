@@ -3,6 +3,7 @@
 ```
  pvc://CLAIM/PATH   the claim's folder, mounted; nothing is copied
  file:///PATH       the folder of a volume that the server has, mounted once more
+ oci://IMAGE        /models of the image: as a volume, or by way of a sidecar
  any other          storage-initializer: `shoal fetch URI FOLDER …`, into an emptyDir
 ```
 
@@ -10,12 +11,21 @@ Upstream has a webhook change the pods; here it is in the Deployment. Called by 
 and, for the Role, by `children`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from shoal import names
 from shoal.api import modelannotations
-from shoal.desired import additions, bundles, credentials, modelcaches, modelvolumes
+from shoal.desired import (
+    additions,
+    bundles,
+    credentials,
+    modelcaches,
+    modelcars,
+    modelimages,
+    modelvolumes,
+)
+from shoal.desired.modelcars import Car
 from shoal.desired.modelvolumes import Model, Volume
 from shoal.desired.wanted import Wanted
 from shoal.errors import StalledError
@@ -40,30 +50,40 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
     """Add the models to a pod's spec, unless the user's own `storage-initializer` does.
 
     Raises:
-        StalledError: an address names no claim or volume, or the user has a volume or mount
-            there, or annotations contradict each other or the user's own init container.
+        StalledError: an address names no claim, volume or image, or the user has a volume or
+            mount there, or annotations contradict each other or the user's own init container.
     """
     if _is_own(pod):
         _refuse_unread(wanted)
         return dict(pod)
-    server = pod["containers"][servers.server_index(pod["containers"])]
-    volumes = [*modelvolumes.make(wanted.service.predictor, server), *modelcaches.make(wanted)]
+    volumes, cars = _places(wanted, pod)
     new = [{"name": each.name, **each.source} for each in volumes if each.source is not None]
     added = [additions.token_volume(), *bundles.volumes(wanted)]
     taken = {row["name"] for row in (*new, *added)}
     additions.refuse_names(pod, "volumes", taken, _user(wanted))
     made = {
         **pod,
-        "containers": _mounted(wanted, pod, volumes),
+        "containers": _mounted(wanted, pod, volumes, {car.image.model.folder for car in cars}),
         "volumes": [*(pod.get("volumes") or []), *new],
     }
-    if not _fetched(wanted):
-        return made
-    return {
-        **additions.without_token(made),
-        "initContainers": [*(pod.get("initContainers") or []), make(wanted, volumes)],
-        "volumes": [*made["volumes"], *added],
-    }
+    if _fetched(wanted):
+        made = {
+            **additions.without_token(made),
+            "initContainers": [*(pod.get("initContainers") or []), make(wanted, volumes)],
+            "volumes": [*made["volumes"], *added],
+        }
+    return modelcars.inject(wanted, made, cars)
+
+
+def _places(wanted: Wanted, pod: Mapping[str, Any]) -> tuple[list[Volume], list[Car]]:
+    """Make all volumes, that of what is fetched first, and the images that are to run."""
+    server = pod["containers"][servers.server_index(pod["containers"])]
+    images = modelimages.find(wanted)
+    volumes = modelvolumes.make(wanted.service.predictor, server)
+    volumes += [*modelimages.volumes(images), *modelcaches.make(wanted)]
+    cars = modelcars.make(wanted, images, volumes)
+    placed = {each.path: each for each in (*volumes, *(car.volume for car in cars))}
+    return list(placed.values()), cars
 
 
 def make(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
@@ -145,15 +165,12 @@ def _is_own(pod: Mapping[str, Any]) -> bool:
 
 
 def _mounted(
-    wanted: Wanted, pod: Mapping[str, Any], volumes: Sequence[Volume]
+    wanted: Wanted, pod: Mapping[str, Any], volumes: Sequence[Volume], linked: Collection[str]
 ) -> list[dict[str, Any]]:
     """Mount the models into the server, and into a transformer that stands beside it."""
     server = servers.server_index(pod["containers"])
-    mounts = [
-        additions.server_mount(wanted, volume.name, volume.path) | volume.more
-        for volume in volumes
-    ]
-    taken = {volume.path for volume in volumes}
+    mounts = [_mount(wanted, volume) for volume in volumes]
+    taken = {volume.path for volume in volumes} | set(linked)
     made = []
     for index, box in enumerate(pod["containers"]):
         if index == server or box["name"] == names.TRANSFORMER_CONTAINER:
@@ -163,6 +180,13 @@ def _mounted(
         else:
             made.append(box)
     return made
+
+
+def _mount(wanted: Wanted, volume: Volume) -> dict[str, Any]:
+    """Mount one; where others are mounted below, only what may be written has room for them."""
+    if volume.is_links:
+        return {"name": volume.name, "mountPath": volume.path}
+    return additions.server_mount(wanted, volume.name, volume.path) | volume.more
 
 
 def _env(box: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -4,13 +4,14 @@
                  storageUri              storageUris
  pvc://CLAIM/P   kserve-pvc-source       one volume for each, named after its mount path
  file:///PATH    the volume that the server has mounted there, mounted once more
+ oci://IMAGE     kserve-oci-source       one for each; or links: see modelimages, modelcars
  any other       kserve-provision-…      one for all, mounted at the folder that they share
 ```
 
 A path is one of the server's container: the init container has none of its volumes, and what it
 has besides, such as its token, is not for the server.
 
-Caller: initcontainers.
+Callers: initcontainers, modelimages.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from typing import Any
 from shoal import names
 from shoal.api import modelstorages
 from shoal.api.fields import invalid
-from shoal.api.modelstorages import FILE, MOUNTED
+from shoal.api.modelstorages import CLAIM, FILE, MOUNTED
 from shoal.api.predictors import Predictor
 from shoal.errors import StalledError
 from shoal.reasons import Reason
@@ -42,18 +43,24 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """One volume of the pod, and where it is mounted; without a source it is the user's."""
+    """One volume of the pod, and where it is mounted; without a source it is the user's.
+
+    `is_links` tells that it has nothing but links to models; others are mounted below it.
+    """
 
     name: str
     path: str
     source: dict[str, Any] | None = None
     more: dict[str, str] = field(default_factory=dict)  # of the mount
+    is_links: bool = False
 
 
 def models(predictor: Predictor) -> list[Model]:
     """List the models that the predictor's server begins with, in the order of the manifest."""
     if predictor.storage_uri:
-        return [Model(predictor.storage_uri, names.MODEL_DIR, _field(predictor))]
+        return [
+            Model(predictor.storage_uri, names.MODEL_DIR, modelstorages.address_field(predictor))
+        ]
     rows = predictor.storage_uris or []
     return [
         Model(row.uri, row.folder, f"spec.predictor.storageUris[{index}].uri")
@@ -62,7 +69,9 @@ def models(predictor: Predictor) -> list[Model]:
 
 
 def make(predictor: Predictor, server: Mapping[str, Any]) -> list[Volume]:
-    """Make the volumes for a server's container: that of what is fetched first, if anything is.
+    """Make the volumes for a server's container, but for those of images.
+
+    The first is that of what is fetched, if anything is.
 
     Raises:
         StalledError: an address names no claim, or a path that no volume is mounted at.
@@ -78,7 +87,7 @@ def make(predictor: Predictor, server: Mapping[str, Any]) -> list[Volume]:
     for model in found:
         if model.uri.startswith(FILE):
             made.append(_mounted_before(model, server))
-        elif model.is_mounted:
+        elif model.uri.startswith(CLAIM):
             name = names.CLAIM_VOLUME if is_one else names.model_volume(model.folder)
             made.append(_claim(model, name))
     return made
@@ -135,9 +144,3 @@ def _mounted_before(model: Model, server: Mapping[str, Any]) -> Volume:
 
 def _steps(path: str) -> list[str]:
     return path.rstrip("/").split("/")
-
-
-def _field(predictor: Predictor) -> str:
-    for key in predictor.framework_specs():
-        return f"spec.predictor.{key}.storageUri"
-    return f"spec.predictor.containers[0].env[{names.STORAGE_URI_VARIABLE}]"

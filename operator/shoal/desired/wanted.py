@@ -21,7 +21,7 @@ class Wanted:
     `entry_service` is False where somebody else has a Service of the InferenceService's name;
     `may_grant_secrets` tells whether the operator holds the right to pass on;
     `authority` is the installation's CA bundle as PEM text, as far as it is known;
-    `has_keda` tells whether the cluster knows KEDA's ScaledObject;
+    `has_keda` tells whether the cluster knows KEDA's ScaledObject, `kubernetes` is its version;
     `predictor_digest` and `source_digest` are of what pods are made of (`records.Record`);
     `deployment` is the predictor's as it is now;
     `make_room` tells that no node has room for the first pod with an agent beside one without.
@@ -37,6 +37,7 @@ class Wanted:
     ca_bundle: str = ""
     entry_service: bool = True
     has_keda: bool = False
+    kubernetes: tuple[int, int] = names.OLDEST_KUBERNETES
     predictor_digest: str = ""
     source_digest: str = ""
     deployment: Mapping[str, Any] | None = None

@@ -38,6 +38,7 @@ class Inbox:
 
     async def relist(self, cluster: Cluster, namespaces: tuple[str, ...]) -> None:
         """Compare the store with what the API server lists, kind by kind, and mend it."""
+        await self._learn_version(cluster)
         for kind in self._store.watched:
             before = self._store.versions(kind)
             listed = [
@@ -49,6 +50,14 @@ class Inbox:
             if before and concerned:
                 metrics.RELIST_REPAIRS.labels(kind.plural).inc(len(concerned))
             for key in concerned:
+                self._wake(key)
+
+    async def _learn_version(self, cluster: Cluster) -> None:
+        """Learn the API server's version; another one may serve what was refused before."""
+        version = await cluster.version()
+        if version != self._store.kubernetes:
+            self._store.kubernetes = version
+            for key in self._store.services():
                 self._wake(key)
 
     async def relist_for_ever(

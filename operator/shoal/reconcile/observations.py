@@ -27,6 +27,7 @@ class Observed:
     account: Body | None
     runtimes: tuple[Body, ...] = ()
     has_keda: bool = False
+    kubernetes: tuple[int, int] = names.OLDEST_KUBERNETES
 
     def child(self, kind: Kind, name: str) -> Body | None:
         """Return one child."""
@@ -59,6 +60,7 @@ def observe(key: Key, store: Store) -> Observed:
         account=store.get(kinds.SERVICE_ACCOUNT, namespace, account),
         runtimes=_staying(store.runtimes(namespace)) if _wants_runtime(predictor) else (),
         has_keda=kinds.SCALED_OBJECT in store.watched,
+        kubernetes=store.kubernetes,
     )
 
 

@@ -266,6 +266,7 @@ def _wanted(plan: Plan, seen: Observed, config: ServingConfig) -> Wanted:
         ca_bundle=_ca_bundle(seen),
         entry_service=not plan.entry_taken,
         has_keda=seen.has_keda,
+        kubernetes=seen.kubernetes,
         predictor_digest=digest,
         source_digest=rollouts.source(server.pin, seen.runtimes, config),
         deployment=deployment,

@@ -26,7 +26,9 @@ _PENDING: Final = "Pending"
 _FAILED: Final = "FailedToLoad"
 _OOM: Final = "OOMKilled"
 _MAX_MESSAGE: Final = 1024
-_TOLD: Final = (1, 2)  # exit codes of `shoal fetch`, whose last line says it all
+_TOLD: Final = (1, 2)  # exit codes of those that bring models, whose last line says it all
+_BRINGERS: Final = frozenset((names.STORAGE_INITIALIZER_CONTAINER, *names.MODELCAR_CONTAINERS))
+_NO_PROGRAM: Final = "StartError"  # containerd's word
 _MAKE_LABEL: Final = "pod-template-hash"
 _OVER: Final = frozenset({"Succeeded", "Failed"})  # phases of a pod that nothing runs in again
 # Refusals of a spec, and upstream's words for them in lastFailureInfo.
@@ -111,7 +113,7 @@ def missing(pods: Iterable[Json]) -> dict[str, Any] | None:
 
 def _unfetched(pod: Json) -> dict[str, Any] | None:
     for row in _status(pod).get("initContainerStatuses") or ():
-        if row["name"] == names.STORAGE_INITIALIZER_CONTAINER and not row.get("ready"):
+        if row["name"] in _BRINGERS and not row.get("ready"):
             return _ended(row) or _stuck(row)
     return None
 
@@ -180,10 +182,10 @@ def _ended(row: Json) -> dict[str, Any] | None:
     if code == 0:
         return None
     cause = end.get("reason") or "Error"
-    advice = "; it needs a higher memory limit" if cause == _OOM else ""
     said = (end.get("message") or "").strip()
-    message = f'Container "{row["name"]}" ended with exit code {code} ({cause}){advice}'
-    if row["name"] == names.STORAGE_INITIALIZER_CONTAINER and code in _TOLD and said:
+    message = f'Container "{row["name"]}" ended with exit code {code} ({cause})'
+    message += _advice(row["name"], cause)
+    if row["name"] in _BRINGERS and code in _TOLD and said:
         message = said.splitlines()[-1]
     elif said:
         message = f"{message}: {said}"
@@ -193,6 +195,14 @@ def _ended(row: Json) -> dict[str, Any] | None:
         "exitCode": code,
         **({"time": end["finishedAt"]} if end.get("finishedAt") else {}),
     }
+
+
+def _advice(name: str, cause: str) -> str:
+    if cause == _OOM:
+        return "; it needs a higher memory limit"
+    if cause == _NO_PROGRAM and name in names.MODELCAR_CONTAINERS:
+        return "; an image with a model needs sh, ln and sleep beside it"
+    return ""
 
 
 def _stuck(row: Json) -> dict[str, Any] | None:

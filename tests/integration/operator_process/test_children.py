@@ -226,7 +226,7 @@ async def test_a_service_made_cluster_local_loses_its_ingress(world: World) -> N
 async def test_a_spec_that_is_not_served_yet_makes_nothing(world: World) -> None:
     program = await world.operator()
     service = bodies.service()
-    service["spec"]["predictor"] = {"sklearn": {"storageUri": "oci://models/iris"}}
+    service["spec"]["predictor"] = {"sklearn": {"storageUri": "hdfs://models/iris"}}
 
     await world.api.create(service)
 

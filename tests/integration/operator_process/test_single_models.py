@@ -133,7 +133,7 @@ async def test_an_update_that_fails_is_told_while_the_old_model_serves(world: Wo
 
 
 @pytest.mark.weakness("C34")
-@pytest.mark.parametrize("uri", ["oci://host/model:1", "/mnt/elsewhere"])
+@pytest.mark.parametrize("uri", ["hdfs://host/model", "/mnt/elsewhere"])
 async def test_what_is_not_fetched_yet_is_said_where_the_user_looks(
     world: World, uri: str
 ) -> None:
@@ -144,6 +144,32 @@ async def test_what_is_not_fetched_yet_is_said_where_the_user_looks(
     )
     path = "spec.predictor.containers[0].env[STORAGE_URI]: "
     assert condition(body, "Ready")["message"].startswith(path)
+
+
+async def test_a_model_in_an_image_runs_beside_its_server(world: World) -> None:
+    program = await world.operator()
+    await world.api.create(service("oci://registry.example.com/iris:1"))
+    name = await pod(world)
+
+    body = await world.api.get("Pod", name)
+    (car,) = body["spec"]["initContainers"]
+    assert (car["image"], car["restartPolicy"]) == ("registry.example.com/iris:1", "Always")
+    assert car["imagePullPolicy"] == "IfNotPresent"
+    assert body["spec"]["shareProcessNamespace"] is True
+    await world.place(name, world.free_address())
+    await world.ready("InferenceService", "iris")
+    await world.passes(program, 0)
+
+
+async def test_an_image_that_cannot_be_a_volume_here_is_told_in_the_servers_words(
+    world: World,
+) -> None:
+    await world.operator()
+    await world.api.create(service("oci+native://registry.example.com/iris:1"))
+    body = await world.until_condition(
+        "InferenceService", "iris", "Ready", "False", "ReconcileFailed"
+    )
+    assert "must specify a volume type" in condition(body, "Ready")["message"]
 
 
 async def test_a_host_that_gets_a_model_of_its_own_has_no_agent_any_more(world: World) -> None:

@@ -216,7 +216,7 @@ def test_an_address_of_another_kind_is_refused_without_its_secrets() -> None:
     assert message == (
         "spec.predictor.sklearn.storageUri: git:// is not fetched by this version, write one that "
         "begins with s3://, gs://, https://, http://, az://, hf://, pvc://, "
-        "file://"
+        "file://, oci://, oci+native://"
     )
 
 
@@ -233,7 +233,7 @@ def test_an_own_container_is_served_whole(annotations: dict[str, str]) -> None:
     ("service", "path"),
     [
         pytest.param(
-            parse({"triton": {"storageUri": "oci://a/b:1"}}),
+            parse({"triton": {"storageUri": "hdfs://a/b"}}),
             "spec.predictor.triton.storageUri",
             id="storage-of-another-kind",
         ),
@@ -243,7 +243,9 @@ def test_an_own_container_is_served_whole(annotations: dict[str, str]) -> None:
             id="confidential",
         ),
         pytest.param(
-            parse(own(storageUris=[{"uri": "s3://a"}, {"uri": "oci://a", "mountPath": "/mnt/b"}])),
+            parse(
+                own(storageUris=[{"uri": "s3://a"}, {"uri": "hdfs://a", "mountPath": "/mnt/b"}])
+            ),
             "spec.predictor.storageUris[1].uri",
             id="one-of-many-of-another-kind",
         ),

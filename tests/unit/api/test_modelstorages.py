@@ -16,6 +16,8 @@ from support import builders
         pytest.param({"storage": {"key": "k"}, "storageUri": "s3://b/m"}, id="a-key-for-a-uri"),
         pytest.param({"storage": {"path": "a", "parameters": {"type": ""}}}, id="an-empty-type"),
         pytest.param({"storageUri": "pvc://c/m"}, id="no-storage"),
+        pytest.param({"storageUri": "oci://r/m:1"}, id="an-image"),
+        pytest.param({"storageUri": "oci+native://r/m@sha256:0"}, id="an-image-as-a-volume"),
     ],
 )
 def test_what_may_be_written(model: dict[str, Any]) -> None:
@@ -41,6 +43,11 @@ def test_what_may_be_written(model: dict[str, Any]) -> None:
             {"storage": {"key": "k"}, "storageUri": "pvc://c/m"},
             ": has no use for what is mounted; remove it",
             id="a-claim",
+        ),
+        pytest.param(
+            {"storage": {"key": "k"}, "storageUri": "oci://r/m"},
+            ": has no use for what is mounted; remove it",
+            id="an-image",
         ),
         pytest.param(
             {"storage": {"path": "a", "parameters": {"secret_access_key": "hush"}}},
@@ -84,6 +91,8 @@ def _many(*rows: tuple[str, str], **model: Any) -> dict[str, Any]:
         pytest.param([("s3://b/m", "/mnt/a"), ("hf://o/m", "/mnt/a/b")], id="one-in-the-other"),
         pytest.param([("s3://b/m", "/mnt/a"), ("pvc://c", "/data")], id="a-claim-elsewhere"),
         pytest.param([("s3://b/m", "/mnt/a"), ("pvc://c", "/mnt/a/c")], id="a-claim-below"),
+        pytest.param([("s3://b/m", "/mnt/a"), ("oci://r/m", "/mnt/a/c")], id="an-image-below"),
+        pytest.param([(f"oci://r/m:{n}", f"/mnt/{n}") for n in range(10)], id="ten-images"),
     ],
 )
 def test_where_many_may_lie(rows: list[tuple[str, str]]) -> None:
@@ -125,6 +134,22 @@ def test_where_many_may_lie(rows: list[tuple[str, str]]) -> None:
             id="in-a-claim",
         ),
         pytest.param(
+            _many(("oci://r/m", "/mnt/a"), ("oci+native://r/n", "/mnt/a/b")),
+            "[1].mountPath: /mnt/a/b lies in the volume of spec.predictor.storageUris[0]",
+            id="in-an-image",
+        ),
+        pytest.param(
+            _many(*((f"oci://r/m:{n}", f"/mnt/{n}") for n in range(11))),
+            ": at most 10 of the addresses may be those of images (oci://)",
+            id="eleven-images",
+        ),
+        pytest.param(
+            _many(("s3://b/m", ""), ("oci+fetch://r/m", "/mnt/b")),
+            "[1].uri: images are mounted, never fetched, by this version; write oci:// in place"
+            " of oci+fetch://",
+            id="a-fetched-image",
+        ),
+        pytest.param(
             _many(("s3://b/m", ""), storageUri="s3://b/n"),
             ": Setting both StorageURI and StorageURIs is not supported.",
             id="one-and-many",
@@ -136,6 +161,32 @@ def test_where_many_may_not_lie(body: dict[str, Any], message: str) -> None:
         inferenceservices.parse(body)
     assert caught.value.reason is Reason.INVALID_SPEC
     assert caught.value.message.startswith(f"spec.predictor.storageUris{message}")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        pytest.param(
+            builders.framework("onnx", {"storageUri": "oci+fetch://r/m"}),
+            "spec.predictor.onnx.storageUri",
+            id="of-a-format",
+        ),
+        pytest.param(
+            builders.inference_service(
+                containers=[
+                    builders.container(env=[{"name": "STORAGE_URI", "value": "oci+fetch://r/m"}])
+                ]
+            ),
+            "spec.predictor.containers[0].env[STORAGE_URI]",
+            id="of-ones-own-container",
+        ),
+    ],
+)
+def test_an_image_is_never_fetched(body: dict[str, Any], field: str) -> None:
+    with pytest.raises(StalledError) as caught:
+        inferenceservices.parse(body)
+    assert caught.value.reason is Reason.INVALID_SPEC
+    assert caught.value.message.startswith(f"{field}: images are mounted, never fetched")
 
 
 def test_many_have_no_entry_of_their_own() -> None:

@@ -122,8 +122,19 @@ def test_what_no_part_reads_is_left_alone() -> None:
         ),
         pytest.param(
             data("storageInitializer", ociModelMode="other"),
-            "key storageInitializer: field ociModelMode: ",
+            "key storageInitializer: field ociModelMode: must be modelcar, native, or empty",
             id="oci-mode",
+        ),
+        pytest.param(
+            data("storageInitializer", ociModelMode="fetch"),
+            "key storageInitializer: field ociModelMode: images are not fetched by this version,"
+            " write modelcar, native, or leave it empty, got 'fetch'",
+            id="images-are-not-fetched",
+        ),
+        pytest.param(
+            data("storageInitializer", uidModelcar=-1),
+            "key storageInitializer: field uidModelcar: ",
+            id="no-user",
         ),
     ],
 )

@@ -120,6 +120,11 @@ def test_an_unknown_field_is_tolerated() -> None:
             id="scheme-unknown",
         ),
         pytest.param(
+            body(storageUri="oci://a/b:1"),
+            "spec.model.storageUri: The storage uri must start with one of the prefixes: s3://, ",
+            id="an-image",
+        ),
+        pytest.param(
             body(memory="0"), "spec.model.memory: must be greater than 0", id="memory-zero"
         ),
         pytest.param(

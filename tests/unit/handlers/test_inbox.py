@@ -51,6 +51,18 @@ def test_a_changed_account_wakes_the_services_that_run_as_it() -> None:
     assert got.woken == [A]
 
 
+async def test_a_relist_learns_the_servers_version_and_another_one_wakes_every_service() -> None:
+    got, cluster = Received(), FakeCluster()
+    got.inbox.receive(kinds.INFERENCE_SERVICE, None, cluster.put(builders.inference_service("a")))
+    got.woken.clear()
+    cluster.kubernetes = (1, 35)
+    await got.inbox.relist(cluster, ())
+    assert got.store.kubernetes == (1, 35)
+    assert got.woken == [A]
+    await got.inbox.relist(cluster, ())
+    assert got.woken == [A]
+
+
 async def test_a_relist_takes_every_kind_and_wakes_what_was_wrong() -> None:
     got, cluster = Received(), FakeCluster()
     cluster.put(builders.inference_service("a"))

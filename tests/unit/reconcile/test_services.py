@@ -295,7 +295,7 @@ async def test_children_that_we_did_not_make_are_never_deleted(world: World) -> 
     ("change", "reason"),
     [
         pytest.param(
-            lambda body: body["spec"]["predictor"].update(sklearn={"storageUri": "oci://a/b"}),
+            lambda body: body["spec"]["predictor"].update(sklearn={"storageUri": "hdfs://a/b"}),
             "NotSupported",
             id="a-framework",
         ),

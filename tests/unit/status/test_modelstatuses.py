@@ -44,6 +44,8 @@ UP = builders.pod("up", ready=True, containers=[_box(state=RUNNING, ready=True)]
 STARTING = builders.pod("starting", containers=[_box(state=RUNNING)])
 FETCHING = builders.pod("fetching", init_containers=[_box("storage-initializer", RUNNING)])
 FETCHED = builders.pod("fetched", init_containers=[_box("storage-initializer", OVER, ready=True)])
+LINKED = builders.pod("linked", init_containers=[_box("modelcar", RUNNING, ready=True)])
+LINKING = builders.pod("linking", init_containers=[_box("modelcar", RUNNING)])
 FAILED = builders.pod("failed", containers=[_box(state=ENDED)])
 
 
@@ -59,6 +61,8 @@ FAILED = builders.pod("failed", containers=[_box(state=ENDED)])
             [FETCHED, FETCHING], False, ("InProgress", "Pending", "Loading"), (0, 0), id="fetching"
         ),
         pytest.param([FETCHED], False, ("InProgress", "Pending", "Pending"), (0, 0), id="fetched"),
+        pytest.param([LINKING], False, ("InProgress", "Pending", "Loading"), (0, 0), id="linking"),
+        pytest.param([LINKED], False, ("InProgress", "Pending", "Pending"), (0, 0), id="linked"),
         pytest.param([UP, UP], True, ("UpToDate", "Loaded", "Loaded"), (2, 0), id="ready"),
         pytest.param(
             [UP, STARTING], False, ("InProgress", "Loaded", "Pending"), (1, 0), id="one-is-ready"
@@ -177,6 +181,33 @@ def test_states(
             },
             id="no-message",
         ),
+        pytest.param(
+            _box("modelcar", {"waiting": {"reason": "ErrImagePull", "message": "no such tag"}}),
+            {
+                "reason": "ModelLoadFailed",
+                "message": 'Container "modelcar" cannot start (ErrImagePull): no such tag',
+            },
+            id="image-of-the-model",
+        ),
+        pytest.param(
+            _box("modelcar-3", {"terminated": {"reason": "StartError", "exitCode": 128}}),
+            {
+                "reason": "ModelLoadFailed",
+                "message": 'Container "modelcar-3" ended with exit code 128 (StartError);'
+                " an image with a model needs sh, ln and sleep beside it",
+                "exitCode": 128,
+            },
+            id="image-of-the-model-without-a-shell",
+        ),
+        pytest.param(
+            _box(state={"terminated": {"reason": "StartError", "exitCode": 128}}),
+            {
+                "reason": "ModelLoadFailed",
+                "message": 'Container "kserve-container" ended with exit code 128 (StartError)',
+                "exitCode": 128,
+            },
+            id="image-of-the-server-without-its-program",
+        ),
         pytest.param(_box(state={"waiting": {"reason": "PodInitializing"}}), None, id="waits"),
         pytest.param(_box(), None, id="no-state-yet"),
         pytest.param(_box(state=RUNNING, last=OOM, ready=True), None, id="recovered"),
@@ -266,10 +297,10 @@ SENTENCE = "s3://models/iris: no such object or folder at http://minio:9000"
 MISSED = {"terminated": {"reason": "Error", "exitCode": 1, "message": f"has 0 B\n{SENTENCE}\n"}}
 
 
-def _fetching(state: Body, last: Body | None = None, **meta: Json) -> Body:
-    meta = {"name": "new", "labels": {"pod-template-hash": "2"}, **meta}
-    box = _box("storage-initializer", state, last)
-    return builders.pod(init_containers=[box], **meta)
+def _fetching(state: Body, last: Body | None = None, *, by: str = "storage-initializer") -> Body:
+    box = _box(by, state, last)
+    labels = {"pod-template-hash": "2"}
+    return builders.pod("new", init_containers=[box], labels=labels)
 
 
 def _of(make: str, pod: Body) -> Body:
@@ -277,6 +308,7 @@ def _of(make: str, pod: Body) -> Body:
     return {**pod, "metadata": {**pod["metadata"], **labels}}
 
 
+@pytest.mark.parametrize("by", ["storage-initializer", "modelcar", "modelcar-9"])
 @pytest.mark.parametrize(
     ("state", "last"),
     [
@@ -286,9 +318,9 @@ def _of(make: str, pod: Body) -> Body:
     ],
 )
 def test_a_model_that_cannot_be_fetched_is_told_in_its_own_words(
-    state: Body, last: Body | None
+    state: Body, last: Body | None, by: str
 ) -> None:
-    pod = _fetching(state, last)
+    pod = _fetching(state, last, by=by)
     status = _compute(pod)
     assert _summary(status) == ("BlockedByFailedLoad", "Pending", "FailedToLoad")
     assert status["lastFailureInfo"] == {
