@@ -1,7 +1,6 @@
 """Two pods that share a claim fetch their model once."""
 
 import pytest
-from sklearn.linear_model import LogisticRegression
 
 from support import flowers
 from support.flowers import SMALL, answers, upload
