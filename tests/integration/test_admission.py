@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from integration import admission_rows as rows
+from integration import storage_container_rows as more
 from integration.admission_rows import isvc, model
 from integration.conftest import running
 
@@ -50,14 +51,18 @@ def test_an_upstream_manifest_is_accepted(api_server: Server, body: dict[str, An
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("body", rows.ACCEPTED.values(), ids=rows.ACCEPTED)
+ACCEPTED = {**rows.ACCEPTED, **more.ACCEPTED}
+REFUSED = {**rows.REFUSED, **more.REFUSED}
+
+
+@pytest.mark.parametrize("body", ACCEPTED.values(), ids=ACCEPTED)
 def test_a_rule_lets_pass(api_server: Server, body: dict[str, Any]) -> None:
     done = apply(api_server, body, "--dry-run=server")
 
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(("body", "message"), rows.REFUSED.values(), ids=rows.REFUSED)
+@pytest.mark.parametrize(("body", "message"), REFUSED.values(), ids=REFUSED)
 def test_a_rule_refuses(api_server: Server, body: dict[str, Any], message: str) -> None:
     done = apply(api_server, body, "--dry-run=server")
 
@@ -131,6 +136,7 @@ def test_conditions_are_merged_by_type(api_server: Server) -> None:
         ("tm", ["NAME", "URL", "READY", "LOADED", "AGE"]),
         ("servingruntimes", ["NAME", "DISABLED", "MODELTYPE", "CONTAINERS", "AGE"]),
         ("clusterservingruntimes", ["NAME", "DISABLED", "MODELTYPE", "CONTAINERS", "AGE"]),
+        ("clusterstoragecontainers", ["NAME", "DISABLED", "PREFIXES", "IMAGE", "AGE"]),
     ],
 )
 def test_a_list_shows(api_server: Server, kind: str, columns: list[str]) -> None:
