@@ -42,6 +42,8 @@ RUNTIME_ANNOTATION: Final = "internal.serving.kserve.io/serving-runtime"
 PREDICTOR_DIGEST_ANNOTATION: Final = "internal.serving.kserve.io/predictor-digest"
 TEMPLATE_ANNOTATION: Final = "internal.serving.kserve.io/pod-template"
 PROTOCOL_ANNOTATION: Final = "internal.serving.kserve.io/protocol-version"
+# Upstream's, on its pods; here on the Deployment alone, by whatever rule it was chosen.
+STORAGE_CONTAINER_ANNOTATION: Final = "internal.serving.kserve.io/storage-container-name"
 
 # Containers, volumes, ports, paths.
 PREDICTOR_CONTAINER: Final = "kserve-container"
@@ -55,6 +57,7 @@ AGENT_TOKEN_VOLUME: Final = "agent-token"  # noqa: S105 - a volume's name
 PROVISION_VOLUME: Final = "kserve-provision-location"
 CLAIM_VOLUME: Final = "kserve-pvc-source"
 CA_BUNDLE_VOLUME: Final = "cabundle-cert"
+GOOGLE_KEY_VOLUME: Final = "user-gcp-sa"
 STORAGE_URI_VARIABLE: Final = "STORAGE_URI"  # of a server's container
 SERVICE_PORT: Final = 80
 DEFAULT_SERVER_PORT: Final = 8080
@@ -65,6 +68,8 @@ MODEL_DIR: Final = "/mnt/models"
 MODEL_STORE_DIR: Final = "/mnt/store"
 MODEL_CONFIG_DIR: Final = "/mnt/configs"
 CLAIM_DIR: Final = "/mnt/claims"
+SECRETS_DIR: Final = "/var/secrets"
+GOOGLE_KEY: Final = "gcloud-application-credentials.json"
 CA_BUNDLE_KEY: Final = "cabundle.crt"
 CA_BUNDLE_MARK: Final = "-----BEGIN CERTIFICATE-----"  # what has none is no bundle
 CA_BUNDLE_CONFIG_MAP_VARIABLE: Final = "CA_BUNDLE_CONFIGMAP_NAME"

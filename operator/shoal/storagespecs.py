@@ -78,6 +78,22 @@ def refusal(kind: str) -> str:
     return ""
 
 
+def located(uri: str, parameters: Mapping[str, str]) -> str:
+    """Write the address of a path where the parameters alone tell the store and its bucket.
+
+    Raises:
+        ValueError: they do not; the message begins with the parameter that is missing.
+    """
+    if not uri.startswith(PREFIX):
+        return uri
+    kind, bucket = parameters.get(TYPE, ""), parameters.get(BUCKET, "")
+    if not kind:
+        raise ValueError(f"{TYPE}: unable to determine storage type")
+    if kind == "s3" and not bucket:
+        raise ValueError(f"{BUCKET}: format [s3] requires a bucket")
+    return f"{kind}://{f'{bucket}/' if bucket else ''}{uri.removeprefix(PREFIX)}"
+
+
 def address(path: str) -> str:
     """Write the address of a path, whose store the Secret or the parameters name."""
     return PREFIX + path.removeprefix("/")

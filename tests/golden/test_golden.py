@@ -92,6 +92,7 @@ def _observe(bodies: list[Body]) -> Observed:
         children=tuple(body for body in children if not _is_foreign(body)),
         pods=tuple(_of_kind(bodies, "Pod")),
         account=next(iter(_of_kind(bodies, "ServiceAccount")), None),
+        storage_containers=tuple(_of_kind(bodies, "ClusterStorageContainer")),
         has_keda=bool(_of_kind(bodies, "CustomResourceDefinition")),
         runtimes=tuple(_of_kind(bodies, *RUNTIMES) or CHARTS_RUNTIMES),
     )

@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from shoal import storagespecs
+from shoal import names, storagespecs
 from shoal.api import components, isvcrules
 from shoal.api.components import ModelStorageSpec, StorageUri
 from shoal.api.fields import invalid
@@ -35,6 +35,15 @@ def check(predictor: Predictor) -> None:
             _check_parameters(f"{at}.parameters", spec.storage.parameters or {})
     if predictor.storage_uris:
         _check_many(predictor, predictor.storage_uris)
+
+
+def is_fetched(predictor: Predictor) -> bool:
+    """Tell whether an init container of ours is to fetch models, and not one of the user's."""
+    boxes = predictor.pod.get("initContainers") or []
+    if any(box.get("name") == names.STORAGE_INITIALIZER_CONTAINER for box in boxes):
+        return False
+    uris = [predictor.storage_uri, *(row.uri for row in predictor.storage_uris or ())]
+    return any(uri and not uri.startswith(MOUNTED) for uri in uris)
 
 
 def _check_address(at: str, uri: str, storage: ModelStorageSpec) -> None:

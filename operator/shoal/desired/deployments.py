@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from shoal import names
 from shoal.desired import autoscalers, containers, initcontainers, metadata, records, sidecars
 from shoal.desired.records import Record
 from shoal.desired.wanted import Wanted
@@ -46,6 +47,7 @@ def make(wanted: Wanted) -> dict[str, Any]:
                 **metadata.component_annotations(wanted),
                 # Here alone: in the pod template these would roll pods for nothing.
                 **(pin.encode() if pin else {}),
+                **_storage_container(wanted),
                 **record.encode(),
             },
         ),
@@ -108,6 +110,12 @@ def _pod(wanted: Wanted) -> dict[str, Any]:
     if wanted.is_host:
         return sidecars.inject(wanted, pod)
     return initcontainers.inject(wanted, pod) if initcontainers.has_models(wanted) else pod
+
+
+def _storage_container(wanted: Wanted) -> dict[str, str]:
+    """Record who fetches, where it is not the operator's own init container."""
+    found = wanted.storage_container
+    return {names.STORAGE_CONTAINER_ANNOTATION: found.name} if found else {}
 
 
 def _replicas(wanted: Wanted) -> dict[str, int]:

@@ -3,7 +3,8 @@
 ```
  pvc://CLAIM/PATH   the claim's folder, mounted; nothing is copied
  file:///PATH       the folder of a volume that the server has, mounted once more
- any other          storage-initializer: `shoal fetch URI FOLDER …`, into an emptyDir
+ any other          storage-initializer: `shoal fetch URI FOLDER …`, into an emptyDir, or the
+                    ClusterStorageContainer that was chosen (`downloaders`)
 ```
 
 Upstream has a webhook change the pods; here it is in the Deployment. Called by `deployments`
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shoal import names
-from shoal.desired import additions, bundles, credentials, modelvolumes
+from shoal.desired import additions, bundles, credentials, downloaders, modelvolumes
 from shoal.desired.modelvolumes import Model, Volume
 from shoal.desired.wanted import Wanted
 from shoal.runtimes import servers
@@ -44,7 +45,11 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
     server = pod["containers"][servers.server_index(pod["containers"])]
     volumes = modelvolumes.make(wanted.service.predictor, server)
     new = [{"name": each.name, **each.source} for each in volumes if each.source is not None]
-    added = [additions.token_volume(), *bundles.volumes(wanted)]
+    added = (
+        downloaders.volumes(wanted)
+        if _is_foreign(wanted)
+        else [additions.token_volume(), *bundles.volumes(wanted)]
+    )
     taken = {row["name"] for row in (*new, *added)}
     additions.refuse_names(pod, "volumes", taken, _user(wanted))
     made = {
@@ -56,13 +61,36 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
         return made
     return {
         **additions.without_token(made),
-        "initContainers": [*(pod.get("initContainers") or []), make(wanted, volumes)],
+        "initContainers": [*(pod.get("initContainers") or []), _fetcher(wanted, volumes)],
         "volumes": [*made["volumes"], *added],
     }
 
 
-def make(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
+def asks_api(wanted: Wanted) -> bool:
+    """Tell whether the init container of the pods reads credentials through the API itself."""
+    if not wanted.server.kept:
+        return not _is_foreign(wanted)
+    pod = wanted.server.kept["spec"]["template"]["spec"]
+    volumes = {row["name"] for row in pod.get("volumes") or []}
+    return names.AGENT_TOKEN_VOLUME in volumes
+
+
+def _fetcher(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
     """Make the init container; the first volume is that of what it fetches."""
+    mounts = [{"name": volumes[0].name, "mountPath": volumes[0].path}, *_inner(volumes)]
+    foreign = _is_foreign(wanted)
+    made = downloaders.make(wanted, mounts) if foreign else make(wanted, mounts)
+    container = wanted.storage_container
+    return downloaders.merge(made, container) if container else made
+
+
+def _is_foreign(wanted: Wanted) -> bool:
+    container = wanted.storage_container
+    return container is not None and not container.is_ours
+
+
+def make(wanted: Wanted, mounts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Make the operator's own init container, with the mounts of what it fetches."""
     values = {
         "SHOAL_NAMESPACE": wanted.namespace,
         "SHOAL_SERVICE_ACCOUNT": wanted.service.predictor.service_account_name,
@@ -79,10 +107,10 @@ def make(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
         "args": ["fetch", *pairs],
         "env": additions.env(values),
         "volumeMounts": [
-            {"name": volumes[0].name, "mountPath": volumes[0].path},
+            mounts[0],
             additions.token_mount(),
             *bundles.mounts(wanted),
-            *_inner(volumes),
+            *mounts[1:],
         ],
     }
 

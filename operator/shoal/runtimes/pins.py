@@ -16,7 +16,10 @@ from shoal.api import isvcrules, podspecs
 
 Body = Mapping[str, Any]
 _IMPLEMENTATION: Final = frozenset(
-    {*isvcrules.KEYS, "storageUris", "workerSpec", *podspecs.POD_FIELDS}
+    {
+        *(*isvcrules.KEYS, "storageUris", "storageContainerName", "workerSpec"),
+        *podspecs.POD_FIELDS,
+    }
 )
 _DIGEST_LENGTH: Final = 16
 KEYS: Final = frozenset(
@@ -25,6 +28,7 @@ KEYS: Final = frozenset(
         names.PREDICTOR_DIGEST_ANNOTATION,
         names.PROTOCOL_ANNOTATION,
         names.TEMPLATE_ANNOTATION,
+        names.STORAGE_CONTAINER_ANNOTATION,
     }
 )
 """The annotations that are a Deployment's alone: what it was made from."""
