@@ -20,7 +20,8 @@ PARAMETERS: Final = (
 """What may stand in an InferenceService in place of the Secret's: nothing that is secret."""
 
 TYPES: Final = ("s3", "gs", "azure", "hf", "https", "http")
-_HADOOP: Final = ("hdfs", "webhdfs")
+HADOOP: Final = ("hdfs", "webhdfs")
+"""Types of upstream's that are not fetched here; a container of somebody else's may do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def decode(text: str) -> StorageSpec:
 
 def refusal(kind: str) -> str:
     """Say why a storage type cannot be fetched from; "" where it can."""
-    if kind in _HADOOP:
+    if kind in HADOOP:
         return (
             f"storage type [{kind}] is not fetched by this version; copy the model to a store of "
             "another type, or mount it as a claim (pvc://)"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field
 
-from shoal import names
+from shoal import names, storagespecs
 from shoal.api import isvcrules, modelstorages, podspecs
 from shoal.api.components import ModelStorageSpec, PodComponent, StringMap
 from shoal.api.fields import Fields, Int32, invalid, rules, validate
@@ -171,11 +171,20 @@ def is_fetched(uri: str) -> bool:
     return uri.startswith(_SCHEMES)
 
 
+def storage_refusal(storage: ModelStorageSpec | None) -> str:
+    """Say why the type that `storage` names is not fetched; "" where it is, or names none."""
+    kind = ((storage and storage.parameters) or {}).get(storagespecs.TYPE, "")
+    return storagespecs.refusal(kind) if kind else ""
+
+
 def unfetched(predictor: Predictor) -> list[str]:
     """Say which addresses of models this version does not fetch itself, each with what to do."""
     found = []
     for name, spec in predictor.framework_specs().items():
         found += _unfetched(f"spec.predictor.{name}.storageUri", spec.storage_uri or "")
+        if refusal := storage_refusal(spec.storage):
+            at = f"spec.predictor.{name}.storage.parameters[{storagespecs.TYPE}]"
+            found.append(f"{at}: {refusal}")
     for index, row in enumerate(predictor.storage_uris or ()):
         found += _unfetched(f"spec.predictor.storageUris[{index}].uri", row.uri)
     if not predictor.framework_specs():

@@ -67,7 +67,8 @@ def _check_parameters(at: str, parameters: dict[str, str]) -> None:
                 "secret",
             )
     kind = parameters.get(storagespecs.TYPE, "")
-    if kind and (refusal := storagespecs.refusal(kind)):
+    is_known = not kind or kind in storagespecs.HADOOP
+    if not is_known and (refusal := storagespecs.refusal(kind)):
         raise invalid(f"{at}[{storagespecs.TYPE}]", refusal)
 
 

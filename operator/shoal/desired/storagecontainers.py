@@ -22,6 +22,7 @@ from shoal.api import fields, inferenceservices, isvcrules, modelstorages, stora
 from shoal.api.predictors import Predictor
 from shoal.api.storagecontainers import INIT_CONTAINER, KIND, StorageContainer
 from shoal.desired import modelvolumes, records
+from shoal.desired.modelvolumes import Model
 from shoal.errors import ReconcileError, StalledError
 from shoal.reasons import Reason
 
@@ -35,13 +36,15 @@ _OURS: Final = ""
 class Address:
     """One address that is to be fetched, and the folder that it is to be in.
 
-    `field` says where it stands. `problem` is why it is not known, "" where it is: the operator
+    `field` says where it stands, `is_ours` whether the operator's own program fetches it too.
+    `problem` is why it is not known, "" where it is: the operator
     does not read the Secret that may have the rest of it.
     """
 
     uri: str
     folder: str
     field: str
+    is_ours: bool
     problem: str = ""
 
 
@@ -119,8 +122,14 @@ def addresses(predictor: Predictor) -> list[Address]:
             uri, problem = storagespecs.located(model.uri, given), ""
         except ValueError as error:
             uri, problem = model.uri, str(error)
-        found.append(Address(uri, model.folder, model.field, problem))
+        found.append(Address(uri, model.folder, model.field, _is_ours(model, predictor), problem))
     return found
+
+
+def _is_ours(model: Model, predictor: Predictor) -> bool:
+    if model.uri.startswith(storagespecs.PREFIX):
+        return not inferenceservices.storage_refusal(predictor.storage)
+    return inferenceservices.is_fetched(model.uri)
 
 
 class Concerned:
@@ -244,7 +253,7 @@ def _lack(container: StorageContainer, wanted: Sequence[Address]) -> str:
                 f"{container.title}: spec.container.{field}: is of no use without an image, where"
                 " the operator's own program fetches; remove it or name the image"
             )
-    strange = [row.field for row in wanted if not inferenceservices.is_fetched(row.uri)]
+    strange = [row.field for row in wanted if not row.is_ours]
     if strange:
         return (
             f"{strange[0]}: {container.title} has no image, and the operator's own program does"
