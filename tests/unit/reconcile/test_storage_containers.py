@@ -154,6 +154,7 @@ async def test_without_its_container_a_service_goes_on_and_takes_it_up_again(
     drop(world)
     await world.run()
     assert world.one(kinds.DEPLOYMENT, DEPLOYMENT)["spec"] == before
+    assert "annotations" not in world.one(kinds.SERVICE, DEPLOYMENT)["metadata"]
     row = said(world)
     assert (row["status"], row["reason"]) == ("False", "StorageContainerNotFound")
     assert row["severity"] == "Info"
@@ -178,6 +179,17 @@ async def test_without_its_container_another_spec_is_refused(world: World) -> No
     await world.run()
     assert world.service() == ("False", "StorageContainerNotFound")
     assert world.one(kinds.DEPLOYMENT, DEPLOYMENT)["spec"] == before
+
+
+async def test_naming_another_moves_the_service_at_once(world: World) -> None:
+    other = builders.storage_container("demo://", name="other", image="example/other:1")
+    await served(world, service(), DEMO, other)
+    live = world.one(kinds.INFERENCE_SERVICE, builders.SERVICE)
+    live["metadata"]["annotations"] = {"serving.kserve.io/disable-auto-update": "true"}
+    live["spec"]["predictor"]["storageContainerName"] = "other"
+    await world.run()
+    assert image(world) == "example/other:1"
+    assert said(world).get("reason", "") == ""
 
 
 async def test_one_that_comes_later_moves_nobody_and_is_told(world: World) -> None:
