@@ -42,8 +42,6 @@ RUNTIME_ANNOTATION: Final = "internal.serving.kserve.io/serving-runtime"
 PREDICTOR_DIGEST_ANNOTATION: Final = "internal.serving.kserve.io/predictor-digest"
 TEMPLATE_ANNOTATION: Final = "internal.serving.kserve.io/pod-template"
 PROTOCOL_ANNOTATION: Final = "internal.serving.kserve.io/protocol-version"
-# Upstream's, on its pods; here on the Deployment alone, by whatever rule it was chosen.
-STORAGE_CONTAINER_ANNOTATION: Final = "internal.serving.kserve.io/storage-container-name"
 
 # Containers, volumes, ports, paths.
 PREDICTOR_CONTAINER: Final = "kserve-container"

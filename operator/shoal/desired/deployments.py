@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from shoal import names
 from shoal.desired import autoscalers, containers, initcontainers, metadata, records, sidecars
 from shoal.desired.records import Record
 from shoal.desired.wanted import Wanted
@@ -47,7 +46,6 @@ def make(wanted: Wanted) -> dict[str, Any]:
                 **metadata.component_annotations(wanted),
                 # Here alone: in the pod template these would roll pods for nothing.
                 **(pin.encode() if pin else {}),
-                **_storage_container(wanted),
                 **record.encode(),
             },
         ),
@@ -73,6 +71,7 @@ def make_record(wanted: Wanted) -> Record:
         predictor=wanted.predictor_digest,
         source=wanted.source_digest,
         host=wanted.is_host,
+        storage_container=wanted.storage.name,
         image=wanted.config.own_image,
         labels=metadata.allowed_labels(wanted, wanted.service.metadata.labels),
         annotations=metadata.object_annotations(wanted),
@@ -110,12 +109,6 @@ def _pod(wanted: Wanted) -> dict[str, Any]:
     if wanted.is_host:
         return sidecars.inject(wanted, pod)
     return initcontainers.inject(wanted, pod) if initcontainers.has_models(wanted) else pod
-
-
-def _storage_container(wanted: Wanted) -> dict[str, str]:
-    """Record who fetches, where it is not the operator's own init container."""
-    found = wanted.storage_container
-    return {names.STORAGE_CONTAINER_ANNOTATION: found.name} if found else {}
 
 
 def _replicas(wanted: Wanted) -> dict[str, int]:

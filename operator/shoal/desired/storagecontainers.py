@@ -96,8 +96,7 @@ def held(deployment: Body | None, digest: str) -> str | None:
     record = records.decode(deployment)
     if record is None or record.predictor != digest:
         return None
-    annotations = ((deployment or {}).get("metadata") or {}).get("annotations") or {}
-    return str(annotations.get(names.STORAGE_CONTAINER_ANNOTATION, _OURS))
+    return record.storage_container
 
 
 def read(bodies: Iterable[Body]) -> list[StorageContainer]:
@@ -148,15 +147,15 @@ class Concerned:
         raw = service["spec"]["predictor"]
         if name := raw.get("storageContainerName"):
             return bool(name == self._name)
-        annotations = ((deployment or {}).get("metadata") or {}).get("annotations") or {}
-        if annotations.get(names.STORAGE_CONTAINER_ANNOTATION) == self._name:
+        if not _may_have_address(raw):
+            return False
+        record = records.decode(deployment)
+        if record is not None and record.storage_container == self._name:
             return True
         return self._container is not None and self._may_fetch(self._container, raw)
 
     @staticmethod
     def _may_fetch(container: StorageContainer, raw: Body) -> bool:
-        if not _may_have_address(raw):
-            return False
         try:
             predictor = fields.validate(Predictor, raw, at="spec.predictor")
         except StalledError:

@@ -28,7 +28,6 @@ KEYS: Final = frozenset(
         names.PREDICTOR_DIGEST_ANNOTATION,
         names.PROTOCOL_ANNOTATION,
         names.TEMPLATE_ANNOTATION,
-        names.STORAGE_CONTAINER_ANNOTATION,
     }
 )
 """The annotations that are a Deployment's alone: what it was made from."""

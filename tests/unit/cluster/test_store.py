@@ -3,6 +3,7 @@
 from shoal.cluster import kinds
 from shoal.cluster.ports import Body
 from shoal.cluster.store import Store
+from shoal.desired.records import Record
 from shoal.runtimes import pins
 from support import builders
 
@@ -143,7 +144,7 @@ def test_a_storage_container_concerns_those_whose_deployment_names_it() -> None:
     store.put(kinds.INFERENCE_SERVICE, fetched("a", "s3://m"))
     deployment = builders.deployment(
         labels={"serving.kserve.io/inferenceservice": "a"},
-        annotations={"internal.serving.kserve.io/storage-container-name": "fetcher"},
+        annotations=Record(storage_container="fetcher").encode(),
     )
     store.put(kinds.DEPLOYMENT, deployment)
     assert store.put(kinds.CLUSTER_STORAGE_CONTAINER, fetcher()) == {A}

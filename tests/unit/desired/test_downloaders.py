@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shoal.api import inferenceservices, storagecontainers
-from shoal.desired import children, deployments, downloaders
+from shoal.desired import children, deployments, downloaders, records
 from shoal.desired.storagecontainers import Choice
 from shoal.desired.wanted import Wanted
 from shoal.errors import StalledError
@@ -326,9 +326,16 @@ def test_the_volumes_that_are_added_are_not_the_users() -> None:
 
 
 def test_the_deployment_records_who_fetches() -> None:
-    key = "internal.serving.kserve.io/storage-container-name"
-    made = deployments.make(wanted(service()))
-    assert made["metadata"]["annotations"][key] == "fetcher"
-    assert key not in made["spec"]["template"]["metadata"].get("annotations", {})
-    ours = deployments.make(builders.wanted(service("s3://m")))
-    assert key not in ours["metadata"]["annotations"]
+    made = records.decode(deployments.make(wanted(service())))
+    assert made is not None
+    assert made.storage_container == "fetcher"
+    (ours,) = deployments.make_record(builders.wanted(service("s3://m"))).encode().values()
+    assert "storage_container" not in ours
+
+
+def test_the_record_follows_one_that_makes_the_same_pods() -> None:
+    before = deployments.make(wanted(service()))
+    other = builders.storage_container("demo://", name="other")
+    record = deployments.make_record(wanted(service(), other, deployment=before))
+    assert record.storage_container == "other"
+    assert not record.automatic

@@ -1,10 +1,7 @@
 """Who fetches the models of a service, and whom a storage container concerns."""
 
-from typing import Any
-
 import pytest
 
-from shoal import names
 from shoal.api import inferenceservices
 from shoal.api.predictors import Predictor
 from shoal.desired import storagecontainers
@@ -323,16 +320,15 @@ def test_hints_say_why_one_that_supports_the_address_is_not_taken() -> None:
     )
 
 
-def _deployment(digest: str, **annotations: str) -> Body:
-    meta = {"annotations": {**Record("t", predictor=digest).encode(), **annotations}}
-    return builders.deployment(**meta)
+def _deployment(digest: str = "", name: str = "") -> Body:
+    record = Record("t", predictor=digest, storage_container=name)
+    return builders.deployment(annotations=record.encode())
 
 
 def test_what_a_service_is_on_is_read_from_its_deployment() -> None:
-    on = {names.STORAGE_CONTAINER_ANNOTATION: "b-demo"}
-    assert storagecontainers.held(_deployment("d", **on), "d") == "b-demo"
+    assert storagecontainers.held(_deployment("d", "b-demo"), "d") == "b-demo"
     assert storagecontainers.held(_deployment("d"), "d") == ""
-    assert storagecontainers.held(_deployment("d", **on), "other") is None
+    assert storagecontainers.held(_deployment("d", "b-demo"), "other") is None
     assert storagecontainers.held(None, "d") is None
 
 
@@ -343,12 +339,12 @@ def _service(given: Body) -> Body:
 
 
 @pytest.mark.parametrize(
-    ("body", "given", "annotations", "expected"),
+    ("body", "given", "on", "expected"),
     [
-        pytest.param(DEMO, URI, {}, True, id="supports-its-address"),
-        pytest.param(DEMO, IN_S3, {}, False, id="supports-others"),
-        pytest.param(DEMO, {"sklearn": {}}, {}, False, id="nothing-to-fetch"),
-        pytest.param(DEMO, {"containers": [builders.container()]}, {}, False, id="a-server-alone"),
+        pytest.param(DEMO, URI, "", True, id="supports-its-address"),
+        pytest.param(DEMO, IN_S3, "", False, id="supports-others"),
+        pytest.param(DEMO, {"sklearn": {}}, "", False, id="nothing-to-fetch"),
+        pytest.param(DEMO, {"containers": [builders.container()]}, "", False, id="a-server-alone"),
         pytest.param(
             DEMO,
             {
@@ -356,21 +352,19 @@ def _service(given: Body) -> Body:
                     builders.container(env=[{"name": "STORAGE_URI", "value": "demo://iris"}])
                 ]
             },
-            {},
+            "",
             True,
             id="an-address-in-the-environment",
         ),
-        pytest.param(DEMO, many("s3://a", "demo://b"), {}, True, id="one-of-several-addresses"),
-        pytest.param(S3, storage(type="s3", bucket="b"), {}, True, id="a-path-with-its-store"),
+        pytest.param(DEMO, many("s3://a", "demo://b"), "", True, id="one-of-several-addresses"),
+        pytest.param(S3, storage(type="s3", bucket="b"), "", True, id="a-path-with-its-store"),
         pytest.param(
-            S3, {**URI, "storageContainerName": "s3"}, {}, True, id="named-though-it-cannot"
+            S3, {**URI, "storageContainerName": "s3"}, "", True, id="named-though-it-cannot"
         ),
-        pytest.param(DEMO, {**URI, "storageContainerName": "s3"}, {}, False, id="another-named"),
+        pytest.param(DEMO, {**URI, "storageContainerName": "s3"}, "", False, id="another-named"),
+        pytest.param(S3, URI, "s3", True, id="its-pods-are-on-it"),
         pytest.param(
-            S3, URI, {names.STORAGE_CONTAINER_ANNOTATION: "s3"}, True, id="its-pods-are-on-it"
-        ),
-        pytest.param(
-            builders.storage_container(formats=[{"regex": "("}]), URI, {}, True, id="a-bad-regex"
+            builders.storage_container(formats=[{"regex": "("}]), URI, "", True, id="a-bad-regex"
         ),
         pytest.param(
             builders.storage_container("demo://", workloadType="x"),
@@ -379,9 +373,8 @@ def _service(given: Body) -> Body:
             False,
             id="unreadable",
         ),
-        pytest.param(DEMO, {"sklearn": {"storageUri": 7}}, {}, False, id="unreadable-service"),
+        pytest.param(DEMO, {"sklearn": {"storageUri": 7}}, "", False, id="unreadable-service"),
     ],
 )
-def test_concerned(body: Body, given: Body, annotations: Any, *, expected: bool) -> None:
-    deployment = builders.deployment(annotations=annotations)
-    assert Concerned(body)(_service(given), deployment) is expected
+def test_concerned(body: Body, given: Body, on: str, *, expected: bool) -> None:
+    assert Concerned(body)(_service(given), _deployment(name=on)) is expected

@@ -194,14 +194,9 @@ async def test_naming_another_moves_the_service_at_once(world: World) -> None:
 
 async def test_one_that_comes_later_moves_nobody_and_is_told(world: World) -> None:
     await served(world, service(), DEMO)
-    world.cluster.put(builders.storage_container("demo://", name="a"))
+    world.cluster.put(builders.storage_container("demo://", name="a", image="example/a:1"))
     await world.run()
-    assert (
-        world.one(kinds.DEPLOYMENT, DEPLOYMENT)["metadata"]["annotations"][
-            "internal.serving.kserve.io/storage-container-name"
-        ]
-        == "demo"
-    )
+    assert image(world) == "example/fetcher:1"
     row = said(world)
     assert (row["status"], row["reason"]) == ("True", "StorageContainersOverlap")
     assert row["severity"] == "Warning"
