@@ -20,7 +20,8 @@ PARAMETERS: Final = (
 """What may stand in an InferenceService in place of the Secret's: nothing that is secret."""
 
 TYPES: Final = ("s3", "gs", "azure", "hf", "https", "http")
-_HADOOP: Final = ("hdfs", "webhdfs")
+HADOOP: Final = ("hdfs", "webhdfs")
+"""Types of upstream's that are not fetched here; a container of somebody else's may do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def decode(text: str) -> StorageSpec:
 
 def refusal(kind: str) -> str:
     """Say why a storage type cannot be fetched from; "" where it can."""
-    if kind in _HADOOP:
+    if kind in HADOOP:
         return (
             f"storage type [{kind}] is not fetched by this version; copy the model to a store of "
             "another type, or mount it as a claim (pvc://)"
@@ -76,6 +77,22 @@ def refusal(kind: str) -> str:
         known = ", ".join(TYPES)
         return f"storage type must be one of [{known}]. storage type [{kind}] is not supported"
     return ""
+
+
+def located(uri: str, parameters: Mapping[str, str]) -> str:
+    """Write the address of a path where the parameters alone tell the store and its bucket.
+
+    Raises:
+        ValueError: they do not; the message begins with the parameter that is missing.
+    """
+    if not uri.startswith(PREFIX):
+        return uri
+    kind, bucket = parameters.get(TYPE, ""), parameters.get(BUCKET, "")
+    if not kind:
+        raise ValueError(f"{TYPE}: unable to determine storage type")
+    if kind == "s3" and not bucket:
+        raise ValueError(f"{BUCKET}: format [s3] requires a bucket")
+    return f"{kind}://{f'{bucket}/' if bucket else ''}{uri.removeprefix(PREFIX)}"
 
 
 def address(path: str) -> str:

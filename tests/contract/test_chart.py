@@ -258,7 +258,10 @@ def test_rights_end_at_the_watched_namespaces(render: Render) -> None:
     bound = [body["roleRef"]["name"] for body in objects if body["kind"] == "ClusterRoleBinding"]
     assert bound == ["shoal-cluster"]
     verbs = ("list", "watch", "create", "patch")
-    assert granted(objects, "shoal-cluster") == {("clusterservingruntimes", v) for v in verbs}
+    assert granted(objects, "shoal-cluster") == {
+        *(("clusterservingruntimes", verb) for verb in verbs),
+        *(("clusterstoragecontainers", verb) for verb in ("list", "watch")),
+    }
 
 
 def test_the_lease_is_the_one_that_the_operator_takes(render: Render) -> None:

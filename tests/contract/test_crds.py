@@ -111,6 +111,7 @@ def test_every_kind_of_upstream_is_there(made: dict[str, dict[str, Any]]) -> Non
         "TrainedModel": ("Namespaced", "v1alpha1", ["tm"], {"status": {}}),
         "ServingRuntime": ("Namespaced", "v1alpha1", None, None),
         "ClusterServingRuntime": ("Cluster", "v1alpha1", None, None),
+        "ClusterStorageContainer": ("Cluster", "v1alpha1", None, None),
     }
 
 

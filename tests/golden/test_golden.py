@@ -95,6 +95,7 @@ def _observe(bodies: list[Body], version: tuple[int, int]) -> Observed:
         pods=tuple(_of_kind(bodies, "Pod")),
         account=next(iter(_of_kind(bodies, "ServiceAccount")), None),
         kubernetes=version,
+        storage_containers=tuple(_of_kind(bodies, "ClusterStorageContainer")),
         has_keda=bool(_of_kind(bodies, "CustomResourceDefinition")),
         runtimes=tuple(_of_kind(bodies, *RUNTIMES) or CHARTS_RUNTIMES),
     )

@@ -15,6 +15,7 @@ import yaml
 
 from integration import admission_images as images
 from integration import admission_rows as rows
+from integration import storage_container_rows as containers
 from integration.admission_rows import isvc, model
 from integration.conftest import running
 
@@ -22,8 +23,8 @@ DATA = Path(__file__).parent / "data"
 MANIFESTS = [
     body for file in sorted(DATA.glob("*.yaml")) for body in yaml.safe_load_all(file.read_text())
 ]
-ACCEPTED = {**rows.ACCEPTED, **images.ACCEPTED}
-REFUSED = {**rows.REFUSED, **images.REFUSED}
+ACCEPTED = {**rows.ACCEPTED, **images.ACCEPTED, **containers.ACCEPTED}
+REFUSED = {**rows.REFUSED, **images.REFUSED, **containers.REFUSED}
 SHORT = {"InferenceService": "isvc", "TrainedModel": "tm"}
 
 
@@ -134,6 +135,7 @@ def test_conditions_are_merged_by_type(api_server: Server) -> None:
         ("tm", ["NAME", "URL", "READY", "LOADED", "AGE"]),
         ("servingruntimes", ["NAME", "DISABLED", "MODELTYPE", "CONTAINERS", "AGE"]),
         ("clusterservingruntimes", ["NAME", "DISABLED", "MODELTYPE", "CONTAINERS", "AGE"]),
+        ("clusterstoragecontainers", ["NAME", "DISABLED", "PREFIXES", "IMAGE", "AGE"]),
     ],
 )
 def test_a_list_shows(api_server: Server, kind: str, columns: list[str]) -> None:

@@ -90,6 +90,27 @@ def serving_runtime(
     }
 
 
+def storage_container(
+    *prefixes: str, name: str = "fetcher", image: str = "example/fetcher:1", **given: Json
+) -> Body:
+    """Make a storage container for addresses with these beginnings; no image is the operator's."""
+    formats = [{"prefix": prefix} for prefix in prefixes]
+    box = {"name": "storage-initializer", **({"image": image} if image else {})}
+    made = {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "ClusterStorageContainer",
+        "metadata": metadata(name, namespace="", **given.pop("metadata", {})),
+        "spec": {
+            "container": box | given.pop("container", {}),
+            "supportedUriFormats": formats + given.pop("formats", []),
+        },
+    }
+    if given.pop("disabled", False):
+        made["disabled"] = True
+    made["spec"] |= given
+    return made
+
+
 def runtime(*formats: str | Body, **given: Json) -> Runtime:
     """Make a runtime as it is read."""
     return servingruntimes.parse(serving_runtime(*formats, **given))

@@ -56,3 +56,29 @@ def test_which_types_are_fetched(kind: str, words: str) -> None:
     refusal = storagespecs.refusal(kind)
     assert refusal.startswith(words)
     assert bool(refusal) is bool(words)
+
+
+@pytest.mark.parametrize(
+    ("uri", "parameters", "expected"),
+    [
+        pytest.param("hf://o/m", {}, "hf://o/m", id="an-address"),
+        pytest.param("storage://a", {"type": "s3", "bucket": "b"}, "s3://b/a", id="a-bucket"),
+        pytest.param("storage://a", {"type": "hdfs"}, "hdfs://a", id="no-bucket"),
+    ],
+)
+def test_where_a_path_is_by_the_parameters_alone(
+    uri: str, parameters: dict[str, str], expected: str
+) -> None:
+    assert storagespecs.located(uri, parameters) == expected
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        pytest.param({}, "type: unable to determine storage type", id="no-type"),
+        pytest.param({"type": "s3", "bucket": ""}, "bucket: format", id="no-bucket"),
+    ],
+)
+def test_a_path_whose_store_is_not_told(parameters: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        storagespecs.located("storage://a", parameters)

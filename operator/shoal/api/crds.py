@@ -1,4 +1,4 @@
-"""The four CustomResourceDefinitions, made from the types.
+"""The five CustomResourceDefinitions, made from the types.
 
 `shoal crds` writes them to `crds/`; the chart carries the same files.
 """
@@ -16,6 +16,7 @@ from shoal.api import (
     schemas,
     servingruntimes,
     statuses,
+    storagecontainers,
     trainedmodels,
 )
 
@@ -55,6 +56,12 @@ _RUNTIME_COLUMNS: Final = (
     {"name": "Containers", "type": "string", "jsonPath": ".spec.containers[*].name"},
     _AGE,
 )
+_STORAGE_COLUMNS: Final = (
+    {"name": "Disabled", "type": "boolean", "jsonPath": ".disabled"},
+    {"name": "Prefixes", "type": "string", "jsonPath": ".spec.supportedUriFormats[*].prefix"},
+    {"name": "Image", "type": "string", "jsonPath": ".spec.container.image"},
+    _AGE,
+)
 
 
 def all() -> list[Manifest]:  # noqa: A001 - read as crds.all()
@@ -64,6 +71,12 @@ def all() -> list[Manifest]:  # noqa: A001 - read as crds.all()
         _definition("TrainedModel", "trainedmodels", "v1alpha1", _models(), "tm"),
         _definition("ServingRuntime", "servingruntimes", "v1alpha1", _runtimes()),
         _definition("ClusterServingRuntime", "clusterservingruntimes", "v1alpha1", _runtimes()),
+        _definition(
+            "ClusterStorageContainer",
+            "clusterstoragecontainers",
+            "v1alpha1",
+            _storage_containers(),
+        ),
     ]
 
 
@@ -134,6 +147,13 @@ def _runtimes() -> Manifest:
     return {
         "additionalPrinterColumns": list(_RUNTIME_COLUMNS),
         "schema": _schema(servingruntimes.Root, {"type": "object"}),
+    }
+
+
+def _storage_containers() -> Manifest:
+    return {
+        "additionalPrinterColumns": list(_STORAGE_COLUMNS),
+        "schema": _schema(storagecontainers.Root, {"type": "object"}),
     }
 
 

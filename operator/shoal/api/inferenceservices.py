@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field
 
-from shoal import names
+from shoal import names, storagespecs
 from shoal.api import isvcrules, modelannotations, modelstorages, podspecs
 from shoal.api.components import ModelStorageSpec, PodComponent, StringMap
 from shoal.api.fields import Fields, Int32, invalid, rules, validate
@@ -152,9 +152,13 @@ def parse(body: Mapping[str, Any]) -> InferenceService:
     return service
 
 
-def unsupported(service: InferenceService) -> list[str]:
-    """Say which parts of the service this version cannot serve, each with what to do."""
-    found = [*_unsupported_predictor(service.predictor), *_unsupported_mode(service)]
+def unsupported(service: InferenceService, *, by_others: bool = False) -> list[str]:
+    """Say which parts of the service this version cannot serve, each with what to do.
+
+    `by_others` tells that a container that is not ours fetches its models.
+    """
+    found = [] if by_others else unfetched(service.predictor)
+    found += [*_unsupported_predictor(service.predictor), *_unsupported_mode(service)]
     found += [
         f"spec.{component}: not served by this version, remove it"
         for component in ("transformer", "explainer", "canary")
@@ -163,12 +167,40 @@ def unsupported(service: InferenceService) -> list[str]:
     return found
 
 
+def is_fetched(uri: str) -> bool:
+    """Tell whether this version fetches, or mounts, a model from an address."""
+    return uri.startswith(_SCHEMES)
+
+
+def storage_refusal(storage: ModelStorageSpec | None) -> str:
+    """Say why the type that `storage` names is not fetched; "" where it is, or names none."""
+    kind = ((storage and storage.parameters) or {}).get(storagespecs.TYPE, "")
+    return storagespecs.refusal(kind) if kind else ""
+
+
+def unfetched(predictor: Predictor) -> list[str]:
+    """Say which addresses of models this version does not fetch itself, each with what to do."""
+    found = []
+    for name, spec in predictor.framework_specs().items():
+        found += _unfetched(f"spec.predictor.{name}.storageUri", spec.storage_uri or "")
+        if refusal := storage_refusal(spec.storage):
+            at = f"spec.predictor.{name}.storage.parameters[{storagespecs.TYPE}]"
+            found.append(f"{at}: {refusal}")
+    for index, row in enumerate(predictor.storage_uris or ()):
+        found += _unfetched(f"spec.predictor.storageUris[{index}].uri", row.uri)
+    if not predictor.framework_specs():
+        path = f"{_FIRST}.env[{names.STORAGE_URI_VARIABLE}]"
+        found += _unfetched(path, predictor.storage_uri)
+    return found
+
+
 def ignored(service: InferenceService) -> list[str]:
     """List the paths of the fields that are accepted and have no effect in this version."""
     predictor = service.predictor
     unused = [
         "logger", "batcher", "timeout", "canary_traffic_percent", "container_concurrency",
-        "scale_metric_type", "storage_container_name",
+        "scale_metric_type",
+        *(() if modelstorages.is_fetched(predictor) else ("storage_container_name",)),
     ]  # fmt: skip
     aliases = {name: field.alias for name, field in type(predictor).model_fields.items()}
     paths = [f"spec.predictor.{aliases[name]}" for name in unused if _is_set(predictor, name)]
@@ -227,8 +259,6 @@ def _unsupported_predictor(predictor: Predictor) -> list[str]:
     found = []
     for name, spec in predictor.framework_specs().items():
         found += _unsupported_framework(f"spec.predictor.{name}", spec)
-    for index, row in enumerate(predictor.storage_uris or ()):
-        found += _unfetched(f"spec.predictor.storageUris[{index}].uri", row.uri)
     if predictor.worker_spec:
         found.append("spec.predictor.workerSpec: not served by this version, remove it")
     return found + _unsupported_variables(predictor)
@@ -246,14 +276,12 @@ def _unsupported_variables(predictor: Predictor) -> list[str]:
                 f"{path}: is read only as a plain value of the first container of a server of "
                 "one's own, remove it"
             )
-        else:
-            found += _unfetched(path, str(variable["value"]))
     return found
 
 
 def _unfetched(path: str, uri: str) -> list[str]:
     """Name an address of a kind that is not fetched, without what may be a secret in it."""
-    if uri.startswith(_SCHEMES):
+    if not uri or is_fetched(uri):
         return []
     scheme, separator, _ = uri.partition("://")
     kind = f"{scheme}{separator}" if separator else "a path"
@@ -262,10 +290,9 @@ def _unfetched(path: str, uri: str) -> list[str]:
 
 
 def _unsupported_framework(path: str, spec: PredictorExtensionSpec) -> list[str]:
-    found = _unfetched(f"{path}.storageUri", spec.storage_uri) if spec.storage_uri else []
     if spec.confidential:
-        found.append(f"{path}.confidential: not served by this version, remove it")
-    return found
+        return [f"{path}.confidential: not served by this version, remove it"]
+    return []
 
 
 def _unsupported_mode(service: InferenceService) -> list[str]:

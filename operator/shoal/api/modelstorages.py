@@ -60,6 +60,15 @@ def address_field(predictor: Predictor) -> str:
     return f"spec.predictor.containers[0].env[{names.STORAGE_URI_VARIABLE}]"
 
 
+def is_fetched(predictor: Predictor) -> bool:
+    """Tell whether an init container of ours is to fetch models, and not one of the user's."""
+    boxes = predictor.pod.get("initContainers") or []
+    if any(box.get("name") == names.STORAGE_INITIALIZER_CONTAINER for box in boxes):
+        return False
+    uris = [predictor.storage_uri, *(row.uri for row in predictor.storage_uris or ())]
+    return any(uri and not uri.startswith(MOUNTED) for uri in uris)
+
+
 def _check_address(at: str, uri: str, storage: ModelStorageSpec) -> None:
     if uri and storage.path is not None:
         raise invalid(f"{at}.path", "is given beside storageUri; remove one of the two")
@@ -81,7 +90,8 @@ def _check_parameters(at: str, parameters: dict[str, str]) -> None:
                 "secret",
             )
     kind = parameters.get(storagespecs.TYPE, "")
-    if kind and (refusal := storagespecs.refusal(kind)):
+    is_known = not kind or kind in storagespecs.HADOOP
+    if not is_known and (refusal := storagespecs.refusal(kind)):
         raise invalid(f"{at}[{storagespecs.TYPE}]", refusal)
 
 

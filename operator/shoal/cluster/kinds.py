@@ -55,6 +55,12 @@ CLUSTER_SERVING_RUNTIME: Final = Kind(
     "clusterservingruntimes",
     namespaced=False,
 )
+CLUSTER_STORAGE_CONTAINER: Final = Kind(
+    f"{names.GROUP}/v1alpha1",
+    "ClusterStorageContainer",
+    "clusterstoragecontainers",
+    namespaced=False,
+)
 DEPLOYMENT: Final = Kind("apps/v1", "Deployment", "deployments", selector=_OURS)
 SERVICE: Final = Kind("v1", "Service", "services", selector=_OURS)
 CONFIG_MAP: Final = Kind("v1", "ConfigMap", "configmaps", selector=_OURS)
@@ -78,7 +84,10 @@ OPTIONAL: Final = (SCALED_OBJECT,)
 
 SCALERS: Final = (AUTOSCALER, SCALED_OBJECT)
 RUNTIMES: Final = (SERVING_RUNTIME, CLUSTER_SERVING_RUNTIME)
-WATCHED: Final = (INFERENCE_SERVICE, TRAINED_MODEL, *RUNTIMES, *CHILDREN, POD, SERVICE_ACCOUNT)
+WATCHED: Final = (
+    *(INFERENCE_SERVICE, TRAINED_MODEL, *RUNTIMES, CLUSTER_STORAGE_CONTAINER),
+    *(*CHILDREN, POD, SERVICE_ACCOUNT),
+)
 
 _BY_NAME: Final = {
     (kind.api_version, kind.kind): kind for kind in (*WATCHED, *OPTIONAL, LEASE, EVENT)

@@ -7,14 +7,15 @@ older than what is kept, or of an object that was removed, is let pass.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from shoal import names, reasons
 from shoal.cluster import kinds
 from shoal.cluster.kinds import Kind
 from shoal.cluster.ports import Body
-from shoal.desired import records
+from shoal.desired import records, storagecontainers
 from shoal.runtimes import pins
 
 Key = tuple[str, str]
@@ -22,6 +23,12 @@ Key = tuple[str, str]
 
 _NEXT: Final = 10  # some of the first may have begun, and their statuses not said so yet
 _GRAVES: Final = 20_000
+_STORAGE: Final = kinds.CLUSTER_STORAGE_CONTAINER
+# Kinds that no label ties to services: each of theirs tells by itself whom it concerns.
+_CONCERNS: Final[Mapping[Kind, Callable[[Body], Callable[[Body, Body | None], bool]]]] = {
+    **{kind: lambda body: partial(pins.concerns, body) for kind in kinds.RUNTIMES},
+    _STORAGE: storagecontainers.Concerned,
+}
 _WITHOUT_OWNERSHIP: Final = (kinds.TRAINED_MODEL, kinds.POD, kinds.SERVICE_ACCOUNT)
 
 
@@ -61,6 +68,10 @@ class Store:
             if place[0] in ("", namespace)
         ]
 
+    def storage_containers(self) -> list[Body]:
+        """Return the ClusterStorageContainers, by name."""
+        return [body for _, body in sorted(self._shelves[_STORAGE.plural].items())]
+
     def services(self) -> set[Key]:
         """Return every key that something refers to."""
         named = {key for _, key in self._by_service}
@@ -79,8 +90,8 @@ class Store:
         if kind in _WITHOUT_OWNERSHIP:
             meta.pop("managedFields", None)
         concerned = self._forget(kind, place) | set(self._keys(kind, body))
-        if kind in kinds.RUNTIMES:
-            concerned |= self._users_of_runtime(kind, place, body)
+        if kind in _CONCERNS:
+            concerned |= self._users(kind, place, body)
         if kind is kinds.DEPLOYMENT and not records.is_rolling(body):
             concerned |= self._next_in_line(place)
         self._shelves[kind.plural][place] = body
@@ -100,8 +111,8 @@ class Store:
         if held is not None and uid and held["metadata"].get("uid") != uid:
             return set()
         concerned = self._forget(kind, (namespace, name))
-        if kind in kinds.RUNTIMES:
-            concerned |= self._users_of_runtime(kind, (namespace, name), None)
+        if kind in _CONCERNS:
+            concerned |= self._users(kind, (namespace, name), None)
         if kind is kinds.DEPLOYMENT:
             concerned |= self._next_in_line((namespace, name))
         self._shelves[kind.plural].pop((namespace, name), None)
@@ -173,17 +184,17 @@ class Store:
         elif name := (meta.get("labels") or {}).get(names.INFERENCE_SERVICE_LABEL):
             yield namespace, name
 
-    def _users_of_runtime(self, kind: Kind, place: Key, now: Body | None) -> set[Key]:
-        """Return the InferenceServices that a runtime concerns, as it was or as it is now."""
+    def _users(self, kind: Kind, place: Key, now: Body | None) -> set[Key]:
+        """Return the InferenceServices that one of several concerns, as it was or as it is."""
         before = self._shelves[kind.plural].get(place)
         if before and now and before["metadata"] == now["metadata"]:
             return set()
-        versions = [body for body in (before, now) if body]
+        concerns = [_CONCERNS[kind](body) for body in (before, now) if body]
         return {
             key
             for key, service in self._shelves[kinds.INFERENCE_SERVICE.plural].items()
             if place[0] in ("", key[0])
-            and any(pins.concerns(body, service, self._deployment(key)) for body in versions)
+            and any(concern(service, self._deployment(key)) for concern in concerns)
         }
 
     def _deployment(self, key: Key) -> Body | None:

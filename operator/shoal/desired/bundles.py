@@ -26,33 +26,36 @@ def make(wanted: Wanted) -> list[dict[str, Any]]:
     return [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}]
 
 
-def env(wanted: Wanted) -> dict[str, str]:
-    """Tell a container where the bundle is."""
-    if not _is_configured(wanted):
+def env(wanted: Wanted, other: str = "") -> dict[str, str]:
+    """Tell a container where the bundle is; `other` is a ConfigMap in place of the copy."""
+    if not (name := other or _copy(wanted)):
         return {}
     return {
-        names.CA_BUNDLE_CONFIG_MAP_VARIABLE: names.ca_bundle(wanted.name),
+        names.CA_BUNDLE_CONFIG_MAP_VARIABLE: name,
         names.CA_BUNDLE_FOLDER_VARIABLE: _path(wanted),
     }
 
 
-def mounts(wanted: Wanted) -> list[dict[str, Any]]:
-    """Mount the bundle, if one is configured."""
-    return (
-        [additions.mount(names.CA_BUNDLE_VOLUME, _path(wanted))] if _is_configured(wanted) else []
-    )
+def mounts(wanted: Wanted, other: str = "") -> list[dict[str, Any]]:
+    """Mount the bundle, if there is to be one; `other` is as above."""
+    is_there = other or _copy(wanted)
+    return [additions.mount(names.CA_BUNDLE_VOLUME, _path(wanted))] if is_there else []
 
 
-def volumes(wanted: Wanted) -> list[dict[str, Any]]:
-    """Make the volume of the bundle, if one is configured."""
-    if not _is_configured(wanted):
+def volumes(wanted: Wanted, other: str = "") -> list[dict[str, Any]]:
+    """Make the volume of the bundle, if there is to be one; `other` is as above."""
+    if not (name := other or _copy(wanted)):
         return []
     source = {
-        "name": names.ca_bundle(wanted.name),
+        "name": name,
         "defaultMode": additions.READ_BY_ALL,
         "optional": True,
     }
     return [{"name": names.CA_BUNDLE_VOLUME, "configMap": source}]
+
+
+def _copy(wanted: Wanted) -> str:
+    return names.ca_bundle(wanted.name) if _is_configured(wanted) else ""
 
 
 def _is_configured(wanted: Wanted) -> bool:

@@ -80,7 +80,8 @@ def _for_agents(wanted: Wanted) -> list[dict[str, Any]]:
 def _for_initializers(wanted: Wanted) -> list[dict[str, Any]]:
     if not initcontainers.is_wanted(wanted):
         return []
-    return [roles.make(wanted), roles.make_binding(wanted), *bundles.make(wanted)]
+    rights = [roles.make(wanted), roles.make_binding(wanted)]
+    return [*(rights if initcontainers.asks_api(wanted) else []), *bundles.make(wanted)]
 
 
 def is_stopped(service: InferenceService) -> bool:

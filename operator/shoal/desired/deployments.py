@@ -71,6 +71,7 @@ def make_record(wanted: Wanted) -> Record:
         predictor=wanted.predictor_digest,
         source=wanted.source_digest,
         host=wanted.is_host,
+        storage_container=wanted.storage.name,
         image=wanted.config.own_image,
         labels=metadata.allowed_labels(wanted, wanted.service.metadata.labels),
         annotations=metadata.object_annotations(wanted),

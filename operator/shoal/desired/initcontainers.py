@@ -4,7 +4,8 @@
  pvc://CLAIM/PATH   the claim's folder, mounted; nothing is copied
  file:///PATH       the folder of a volume that the server has, mounted once more
  oci://IMAGE        /models of the image: as a volume, or by way of a sidecar
- any other          storage-initializer: `shoal fetch URI FOLDER …`, into an emptyDir
+ any other          storage-initializer: `shoal fetch URI FOLDER …`, into an emptyDir, or the
+                    ClusterStorageContainer that was chosen (`downloaders`)
 ```
 
 Upstream has a webhook change the pods; here it is in the Deployment. Called by `deployments`
@@ -15,11 +16,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from shoal import names
-from shoal.api import modelannotations
+from shoal.api import modelannotations, storagecontainers
 from shoal.desired import (
     additions,
     bundles,
     credentials,
+    downloaders,
     modelcaches,
     modelcars,
     modelimages,
@@ -54,11 +56,15 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
             mount there, or annotations contradict each other or the user's own init container.
     """
     if _is_own(pod):
-        _refuse_unread(wanted)
+        _refuse_unread(wanted, "an init container of one's own, storage-initializer,")
         return dict(pod)
     volumes, cars = _places(wanted, pod)
     new = [{"name": each.name, **each.source} for each in volumes if each.source is not None]
-    added = [additions.token_volume(), *bundles.volumes(wanted)]
+    added = (
+        downloaders.volumes(wanted)
+        if _is_foreign(wanted)
+        else [additions.token_volume(), *bundles.volumes(wanted)]
+    )
     taken = {row["name"] for row in (*new, *added)}
     additions.refuse_names(pod, "volumes", taken, _user(wanted))
     made = {
@@ -69,7 +75,7 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
     if _fetched(wanted):
         made = {
             **additions.without_token(made),
-            "initContainers": [*(pod.get("initContainers") or []), make(wanted, volumes)],
+            "initContainers": [*(pod.get("initContainers") or []), _fetcher(wanted, volumes)],
             "volumes": [*made["volumes"], *added],
         }
     return modelcars.inject(wanted, made, cars)
@@ -86,8 +92,34 @@ def _places(wanted: Wanted, pod: Mapping[str, Any]) -> tuple[list[Volume], list[
     return list(placed.values()), cars
 
 
-def make(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
+def asks_api(wanted: Wanted) -> bool:
+    """Tell whether the init container of the pods reads credentials through the API itself."""
+    if not wanted.server.kept:
+        return not _is_foreign(wanted)
+    pod = wanted.server.kept["spec"]["template"]["spec"]
+    volumes = {row["name"] for row in pod.get("volumes") or []}
+    return names.AGENT_TOKEN_VOLUME in volumes
+
+
+def _fetcher(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
     """Make the init container; the first volume is that of what it fetches."""
+    first = {"name": volumes[0].name, "mountPath": volumes[0].path}
+    mounts = [first, *_inner(volumes), *modelcaches.mounts(volumes)]
+    container = wanted.storage_container
+    if container and not container.is_ours:
+        _refuse_unread(wanted, f"{storagecontainers.KIND} {container.name}")
+        return downloaders.merge(downloaders.make(wanted, mounts), container)
+    made = make(wanted, mounts)
+    return downloaders.merge(made, container) if container else made
+
+
+def _is_foreign(wanted: Wanted) -> bool:
+    container = wanted.storage_container
+    return container is not None and not container.is_ours
+
+
+def make(wanted: Wanted, mounts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Make the operator's own init container, with the mounts of what it fetches."""
     values = {
         "SHOAL_NAMESPACE": wanted.namespace,
         "SHOAL_SERVICE_ACCOUNT": wanted.service.predictor.service_account_name,
@@ -106,11 +138,10 @@ def make(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
         "args": ["fetch", *pairs],
         "env": additions.env(values),
         "volumeMounts": [
-            {"name": volumes[0].name, "mountPath": volumes[0].path},
+            mounts[0],
             additions.token_mount(),
             *bundles.mounts(wanted),
-            *_inner(volumes),
-            *modelcaches.mounts(volumes),
+            *mounts[1:],
         ],
     }
 
@@ -145,8 +176,8 @@ def _whose(wanted: Wanted) -> dict[str, str]:
     return {"SHOAL_STORAGE_SECRET": credentials.secret(wanted)}
 
 
-def _refuse_unread(wanted: Wanted) -> None:
-    """Refuse what another's init container would not read: a promise is kept or not made."""
+def _refuse_unread(wanted: Wanted, whose: str) -> None:
+    """Refuse what another's program would not read: a promise is kept or not made."""
     for key in modelannotations.KEYS:
         path, value = modelannotations.locate(
             wanted.service.metadata, wanted.service.predictor, key
@@ -154,8 +185,7 @@ def _refuse_unread(wanted: Wanted) -> None:
         if value:
             raise StalledError(
                 Reason.INVALID_SPEC,
-                f"{path}: has no use where an init container of one's own, "
-                f"{names.STORAGE_INITIALIZER_CONTAINER}, brings the model; remove one of the two",
+                f"{path}: has no use where {whose} brings the model; remove one of the two",
             )
 
 

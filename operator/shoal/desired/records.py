@@ -26,7 +26,8 @@ class Record:
     `predictor` is the digest of what pods are made of in the spec, `source` that of the runtime
     and the config, `host` whether there is an agent; `automatic` tells that the last change of
     the template was none of the user's. `image` is the operator's own, which its agents have
-    where the config names none.
+    where the config names none. `storage_container` is the ClusterStorageContainer that fetches
+    the service's own models, "" where none does.
     """
 
     template: str = ""
@@ -37,10 +38,14 @@ class Record:
     image: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    storage_container: str = ""
 
     def encode(self) -> dict[str, str]:
         """Write the annotation of the Deployment."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        given = asdict(self)
+        if not self.storage_container:
+            del given["storage_container"]  # most have none, and nothing to write anew for it
+        text = json.dumps(given, sort_keys=True, separators=(",", ":"))
         return {names.TEMPLATE_ANNOTATION: text}
 
 
@@ -64,7 +69,12 @@ def keep(deployment: Body | None, fresh: Record) -> Record:
     if held is None:
         return fresh
     if held.template == fresh.template:
-        return replace(held, predictor=fresh.predictor, source=fresh.source)
+        return replace(
+            held,
+            predictor=fresh.predictor,
+            source=fresh.source,
+            storage_container=fresh.storage_container,
+        )
     is_under_way = held.automatic or is_whole(deployment)
     return replace(fresh, automatic=is_under_way and _is_automatic(held, fresh))
 

@@ -1,12 +1,14 @@
 """What one reconcile knows when it builds the children; made by `reconcile`, read here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shoal import modelconfig, names
 from shoal.api.inferenceservices import InferenceService
 from shoal.api.settings import ServingConfig
+from shoal.api.storagecontainers import StorageContainer
+from shoal.desired.storagecontainers import Choice
 from shoal.runtimes.servers import Server
 
 
@@ -17,7 +19,8 @@ class Wanted:
     `server` is what its pods run, resolved. `models` are the admitted ones, and `live_shards`
     in how many ConfigMaps the list of models is now; `is_host` tells whether the predictor gets
     an agent (`hosts.is_host`); `secrets` are the names that the pod's ServiceAccount lists;
-    `ca_bundle` is the ConfigMap with an authority for S3 that it names;
+    `account` are its annotations, and `ca_bundle` is the ConfigMap with an authority for S3 that
+    it names; `storage` tells who fetches the service's own models;
     `entry_service` is False where somebody else has a Service of the InferenceService's name;
     `may_grant_secrets` tells whether the operator holds the right to pass on;
     `authority` is the installation's CA bundle as PEM text, as far as it is known;
@@ -35,6 +38,8 @@ class Wanted:
     is_host: bool = False
     secrets: tuple[str, ...] = ()
     ca_bundle: str = ""
+    account: Mapping[str, str] = field(default_factory=dict)
+    storage: Choice = field(default_factory=Choice)
     entry_service: bool = True
     has_keda: bool = False
     kubernetes: tuple[int, int] = names.OLDEST_KUBERNETES
@@ -54,6 +59,11 @@ class Wanted:
     def namespace(self) -> str:
         """The namespace of the InferenceService and of all its children."""
         return self.service.metadata.namespace
+
+    @property
+    def storage_container(self) -> StorageContainer | None:
+        """The container that fetches the service's own models, None for the operator's own."""
+        return self.storage.container
 
     @property
     def predictor(self) -> str:

@@ -26,6 +26,7 @@ class Observed:
     pods: tuple[Body, ...]
     account: Body | None
     runtimes: tuple[Body, ...] = ()
+    storage_containers: tuple[Body, ...] = ()
     has_keda: bool = False
     kubernetes: tuple[int, int] = names.OLDEST_KUBERNETES
 
@@ -59,6 +60,7 @@ def observe(key: Key, store: Store) -> Observed:
         ),
         account=store.get(kinds.SERVICE_ACCOUNT, namespace, account),
         runtimes=_staying(store.runtimes(namespace)) if _wants_runtime(predictor) else (),
+        storage_containers=_staying(store.storage_containers()),
         has_keda=kinds.SCALED_OBJECT in store.watched,
         kubernetes=store.kubernetes,
     )

@@ -17,7 +17,8 @@ from shoal.api.settings import ServingConfig
 from shoal.api.trainedmodels import TrainedModel
 from shoal.cluster import kinds
 from shoal.cluster.ports import Body
-from shoal.desired import admission, children, hosts, urls
+from shoal.desired import admission, children, downloaders, hosts, storagecontainers, urls
+from shoal.desired.storagecontainers import Choice
 from shoal.desired.wanted import Wanted
 from shoal.errors import ReconcileError, StalledError
 from shoal.reasons import Reason
@@ -52,6 +53,7 @@ class Plan:
     children: tuple[Body, ...] = ()
     entry_taken: bool = False
     outdated: ReconcileError | None = None
+    storage: Choice = field(default_factory=Choice)
     lacks_keda: bool = False
     begins_rollout: bool = False
     fault: ReconcileError | None = None
@@ -249,11 +251,12 @@ def _addresses(
 def _wanted(plan: Plan, seen: Observed, config: ServingConfig) -> Wanted:
     """Collect what the children are made of, but for the models that are admitted."""
     service = plan.parsed
-    if unsupported := inferenceservices.unsupported(service):
-        raise StalledError(Reason.NOT_SUPPORTED, "; ".join(unsupported))
     digest = pins.digest((seen.service or {})["spec"]["predictor"])
     deployment = _deployment_of(service, seen)
+    storage = _storage(service, seen, storagecontainers.held(deployment, digest))
     server = servers.resolve(service, digest, _runtimes(seen), deployment)
+    if storage.concern:
+        server = servers.held(server, deployment or {})
     return Wanted(
         service=service,
         config=config,
@@ -263,12 +266,14 @@ def _wanted(plan: Plan, seen: Observed, config: ServingConfig) -> Wanted:
             service, server, named_by_model=bool(plan.models), already=plan.is_host
         ),
         secrets=_secrets(seen),
-        ca_bundle=_ca_bundle(seen),
+        ca_bundle=_account(seen).get(names.CA_BUNDLE_ANNOTATION, ""),
+        account=_account(seen),
+        storage=storage,
         entry_service=not plan.entry_taken,
         has_keda=seen.has_keda,
         kubernetes=seen.kubernetes,
         predictor_digest=digest,
-        source_digest=rollouts.source(server.pin, seen.runtimes, config),
+        source_digest=rollouts.source(server.pin, seen.runtimes, config, storage.container),
         deployment=deployment,
         make_room=observations.needs_room(seen.pods),
     )
@@ -292,6 +297,7 @@ def _complete(plan: Plan, wanted: Wanted, held: ReconcileError | None) -> Plan:
         limit=limit,
         children=made,
         outdated=held or rollouts.outdated(wanted, made),
+        storage=replace(wanted.storage, doubt=downloaders.doubt(wanted) or wanted.storage.doubt),
         lacks_keda=children.lacks_keda(wanted),
         begins_rollout=any(rollouts.begins_with(wanted.deployment, body) for body in made),
     )
@@ -321,9 +327,23 @@ def _runtimes(seen: Observed) -> list[Runtime]:
     return runtimes
 
 
-def _ca_bundle(seen: Observed) -> str:
-    annotations = (seen.account or {}).get("metadata", {}).get("annotations") or {}
-    return str(annotations.get(names.CA_BUNDLE_ANNOTATION, ""))
+def _storage(service: InferenceService, seen: Observed, held: str | None) -> Choice:
+    """Choose who fetches the service's own models.
+
+    Raises:
+        StalledError: nobody does, or the service asks for what is not served at all.
+    """
+    containers = storagecontainers.read(seen.storage_containers)
+    choice = storagecontainers.choose(service.predictor, containers, held)
+    if told := inferenceservices.unsupported(service, by_others=bool(choice.name)):
+        hints = choice.hints if inferenceservices.unfetched(service.predictor) else ()
+        raise StalledError(Reason.NOT_SUPPORTED, "; ".join([*told, *hints]))
+    return choice
+
+
+def _account(seen: Observed) -> dict[str, str]:
+    """Read the annotations of the pods' ServiceAccount."""
+    return dict((seen.account or {}).get("metadata", {}).get("annotations") or {})
 
 
 def _kept_authority(seen: Observed) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from shoal import names
 from shoal.api.settings import ServingConfig
+from shoal.api.storagecontainers import StorageContainer
 from shoal.cluster import kinds
 from shoal.cluster.ports import Body
 from shoal.cluster.store import Key, Store
@@ -26,16 +27,23 @@ from shoal.runtimes import pins
 from shoal.runtimes.pins import Pin
 
 _LOOK_SECONDS: Final = 30.0  # the end of another's update wakes the next in line before that
+_CHANGED: Final = "The runtime, the storage container or the configuration"
 
 
-def source(pin: Pin | None, runtimes: Iterable[Body], config: ServingConfig) -> str:
-    """Identify what pods are made of beside the spec: the runtime, and the config in force."""
+def source(
+    pin: Pin | None,
+    runtimes: Iterable[Body],
+    config: ServingConfig,
+    container: StorageContainer | None = None,
+) -> str:
+    """Identify what pods are made of beside the spec: runtime, config and storage container."""
     runtime = [body["spec"] for body in runtimes if _is_pinned(body, pin)]
     agent = config.with_own_image("").agent.model_dump(exclude_defaults=True)
     # Of this one the image has no effect, and is another with each release.
     initializer = config.storage_initializer.model_dump(exclude_defaults=True, exclude={"image"})
     server = config.inference_service.model_dump(exclude_defaults=True)
-    text = json.dumps([runtime, agent, initializer, server], sort_keys=True)
+    container_too = [container.spec.container] if container else []
+    text = json.dumps([runtime, agent, initializer, server, *container_too], sort_keys=True)
     return pins.identify(text)
 
 
@@ -58,14 +66,14 @@ def held_back(wanted: Wanted, *, may_roll: bool) -> ReconcileError | None:
     if given.lower() == "true":
         return StalledError(
             Reason.OUTDATED,
-            "The runtime or the configuration changed, and the pods go on as they are because of"
-            f" the annotation {names.DISABLE_UPDATE_ANNOTATION}; they follow when it is removed,"
+            f"{_CHANGED} changed, and the pods go on as they are because of the annotation"
+            f" {names.DISABLE_UPDATE_ANNOTATION}; they follow when it is removed,"
             " or when spec.predictor changes.",
         )
     if not may_roll:
         return WaitingError(
             Reason.ROLLOUT_PENDING,
-            "The runtime or the configuration changed, and the pods follow when fewer other"
+            f"{_CHANGED} changed, and the pods follow when fewer other"
             " services are being updated (deploy.maxConcurrentRollouts in the configuration).",
             delay=_LOOK_SECONDS,
         )

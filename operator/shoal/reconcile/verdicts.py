@@ -80,6 +80,7 @@ def _facts(seen: Observed, plan: Plan, fault: ReconcileError | None) -> services
         misspelt=inferenceservices.misspelt(service),
         entry_taken=plan.entry_taken,
         runtime=_runtime(plan),
+        storage=_storage(plan),
         outdated=plan.outdated,
         lacks_keda=plan.lacks_keda,
         scaled_object=next(filter(_is_scaled_object, seen.children), None),
@@ -94,6 +95,11 @@ def _runtime(plan: Plan) -> services.RuntimeUse | None:
     if server is None or server.pin is None:
         return None
     return services.RuntimeUse(server.pin.kind, server.pin.name, server.concern)
+
+
+def _storage(plan: Plan) -> services.StorageUse:
+    storage = plan.storage
+    return services.StorageUse(storage.concern, storage.doubt, storage.remark)
 
 
 def _is_scaled_object(body: Body) -> bool:

@@ -16,7 +16,10 @@ from shoal.api import isvcrules, podspecs
 
 Body = Mapping[str, Any]
 _IMPLEMENTATION: Final = frozenset(
-    {*isvcrules.KEYS, "storageUris", "workerSpec", *podspecs.POD_FIELDS}
+    {
+        *(*isvcrules.KEYS, "storageUris", "storageContainerName", "workerSpec"),
+        *podspecs.POD_FIELDS,
+    }
 )
 _DIGEST_LENGTH: Final = 16
 KEYS: Final = frozenset(

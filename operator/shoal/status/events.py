@@ -37,6 +37,9 @@ _STALLED: Final = frozenset(
         Reason.RUNTIME_NOT_RECOGNIZED,
         Reason.RUNTIME_DISABLED,
         Reason.NO_SUPPORTING_RUNTIME,
+        Reason.STORAGE_CONTAINER_NOT_FOUND,
+        Reason.STORAGE_CONTAINER_DISABLED,
+        Reason.STORAGE_CONTAINER_UNFIT,
     }
 )
 
@@ -60,6 +63,7 @@ def of_inference_service(
         *_warnings(reasons.Condition.FIELDS_HONOURED, old, new, only=None),
         *_warnings(reasons.Condition.ENTRY_SERVICE_READY, old, new, only=None),
         *_warnings(reasons.Condition.RUNTIME_AVAILABLE, old, new, only=None),
+        *_warnings(reasons.Condition.STORAGE_CONTAINER_AVAILABLE, old, new, only=None),
         *_warnings(reasons.Condition.AUTOSCALER_READY, old, new, only=None),
     ]
 

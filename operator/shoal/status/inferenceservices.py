@@ -38,6 +38,18 @@ class RuntimeUse:
 
 
 @dataclass(frozen=True, slots=True)
+class StorageUse:
+    """Who fetches the service's own models, as far as there is something to say of it.
+
+    `concern` is what is wrong with a ClusterStorageContainer by now, `doubt` what to look at.
+    """
+
+    concern: ReconcileError | None = None
+    doubt: ReconcileError | None = None
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What was observed after the children were applied.
 
@@ -63,6 +75,7 @@ class Facts:
     misspelt: Sequence[str] = ()
     entry_taken: bool = False
     runtime: RuntimeUse | None = None
+    storage: StorageUse = StorageUse()
     outdated: ReconcileError | None = None
     lacks_keda: bool = False
     scaled_object: Json | None = None
@@ -126,6 +139,7 @@ def _running(facts: Facts) -> list[Condition]:
         _honoured(facts),
         *_entry(facts),
         *_runtime(facts.runtime),
+        *_storage(facts.storage),
         *_scaled(facts),
         *_current(facts.outdated),
     ]
@@ -151,6 +165,16 @@ def _runtime(use: RuntimeUse | None) -> list[Condition]:
     if use.concern is None:
         return [Condition(kind, TRUE, severity=INFO)]
     return [Condition(kind, FALSE, use.concern.reason, use.concern.message, INFO)]
+
+
+def _storage(use: StorageUse) -> list[Condition]:
+    """Say who fetches, and what is wrong with that; Ready does not depend on it."""
+    kind = reasons.Condition.STORAGE_CONTAINER_AVAILABLE
+    if use.concern is not None:
+        return [Condition(kind, FALSE, use.concern.reason, use.concern.message, INFO)]
+    if use.doubt is not None:
+        return [Condition(kind, TRUE, use.doubt.reason, use.doubt.message, WARNING)]
+    return [Condition(kind, TRUE, message=use.remark, severity=INFO)] if use.remark else []
 
 
 def _scaled(facts: Facts) -> list[Condition]:

@@ -22,6 +22,10 @@ _PLACES = {
     "TrainedModel": ("/apis/serving.kserve.io/v1alpha1", "trainedmodels"),
     "ServingRuntime": ("/apis/serving.kserve.io/v1alpha1", "servingruntimes"),
     "ClusterServingRuntime": ("/apis/serving.kserve.io/v1alpha1", "clusterservingruntimes"),
+    "ClusterStorageContainer": (
+        "/apis/serving.kserve.io/v1alpha1",
+        "clusterstoragecontainers",
+    ),
     "Deployment": ("/apis/apps/v1", "deployments"),
     "ReplicaSet": ("/apis/apps/v1", "replicasets"),
     "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
@@ -38,7 +42,14 @@ _PLACES = {
     "Pod": ("/api/v1", "pods"),
     "Event": ("/api/v1", "events"),
 }
-_CLUSTERS = frozenset({"Namespace", "ClusterServingRuntime", "CustomResourceDefinition"})
+_CLUSTERS = frozenset(
+    {
+        "Namespace",
+        "ClusterServingRuntime",
+        "ClusterStorageContainer",
+        "CustomResourceDefinition",
+    }
+)
 CHILDREN = (
     "Deployment",
     "Service",

@@ -60,11 +60,6 @@ def test_what_may_be_written(model: dict[str, Any]) -> None:
             id="a-misspelt-one",
         ),
         pytest.param(
-            {"storage": {"path": "a", "parameters": {"type": "hdfs"}}},
-            ".parameters[type]: storage type [hdfs] is not fetched by this version",
-            id="hdfs",
-        ),
-        pytest.param(
             {"storage": {"path": "a", "parameters": {"type": "x"}}},
             ".parameters[type]: storage type must be one of [s3, gs, ",
             id="another-type",
@@ -77,6 +72,15 @@ def test_what_contradicts_itself_is_refused(model: dict[str, Any], message: str)
     assert caught.value.reason is Reason.INVALID_SPEC
     assert caught.value.message.startswith(f"spec.predictor.onnx.storage{message}")
     assert "hush" not in caught.value.message
+
+
+def test_a_type_that_others_may_fetch_is_refused_unless_they_do() -> None:
+    model = {"storage": {"path": "a", "parameters": {"type": "hdfs"}}}
+    service = inferenceservices.parse(builders.framework("onnx", model))
+    (message,) = inferenceservices.unsupported(service)
+    path = "spec.predictor.onnx.storage.parameters[type]: "
+    assert message.startswith(f"{path}storage type [hdfs] is not fetched by this version")
+    assert inferenceservices.unsupported(service, by_others=True) == []
 
 
 def _many(*rows: tuple[str, str], **model: Any) -> dict[str, Any]:

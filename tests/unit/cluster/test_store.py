@@ -3,6 +3,7 @@
 from shoal.cluster import kinds
 from shoal.cluster.ports import Body
 from shoal.cluster.store import Store
+from shoal.desired.records import Record
 from shoal.runtimes import pins
 from support import builders
 
@@ -115,6 +116,38 @@ def test_runtimes_are_the_namespaces_and_the_clusters() -> None:
         store.put(kinds.SERVING_RUNTIME, runtime(namespace=namespace))
     found = [body["metadata"]["namespace"] for body in store.runtimes("default")]
     assert found == ["default", ""]
+
+
+def fetcher(version: str = "1", *prefixes: str) -> Body:
+    meta = {"resourceVersion": version}
+    return builders.storage_container(*prefixes or ("demo://",), metadata=meta)
+
+
+def fetched(name: str, uri: str) -> Body:
+    return builders.framework("sklearn", {"storageUri": uri}, name=name)
+
+
+def test_a_storage_container_concerns_those_whose_address_it_supports_or_did() -> None:
+    store, kind = Store(), kinds.CLUSTER_STORAGE_CONTAINER
+    for body in (fetched("a", "demo://m"), fetched("b", "s3://m"), looking("c")):
+        store.put(kinds.INFERENCE_SERVICE, body)
+    assert store.put(kind, fetcher()) == {A}
+    assert store.put(kind, fetcher("2", "s3://")) == {A, B}
+    assert store.put(kind, fetcher("2", "s3://")) == set()
+    assert [body["metadata"]["name"] for body in store.storage_containers()] == ["fetcher"]
+    assert store.remove(kind, "", "fetcher") == {B}
+    assert store.storage_containers() == []
+
+
+def test_a_storage_container_concerns_those_whose_deployment_names_it() -> None:
+    store = Store()
+    store.put(kinds.INFERENCE_SERVICE, fetched("a", "s3://m"))
+    deployment = builders.deployment(
+        labels={"serving.kserve.io/inferenceservice": "a"},
+        annotations=Record(storage_container="fetcher").encode(),
+    )
+    store.put(kinds.DEPLOYMENT, deployment)
+    assert store.put(kinds.CLUSTER_STORAGE_CONTAINER, fetcher()) == {A}
 
 
 def test_a_sweep_adds_what_the_watch_missed() -> None:

@@ -21,8 +21,8 @@ def test_every_core_kind_but_accounts_is_selected_by_the_server() -> None:
     selectors = set(watches.settings(70).watching.label_selectors.values())
     assert selectors == {"serving.kserve.io/inferenceservice"}
     unselected = {kind.kind for kind in kinds.WATCHED if not kind.selector}
-    runtimes = {"ServingRuntime", "ClusterServingRuntime"}
-    assert unselected == {"InferenceService", "TrainedModel", "ServiceAccount", *runtimes}
+    installed = {"ServingRuntime", "ClusterServingRuntime", "ClusterStorageContainer"}
+    assert unselected == {"InferenceService", "TrainedModel", "ServiceAccount", *installed}
 
 
 @dataclass

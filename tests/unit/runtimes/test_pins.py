@@ -37,6 +37,7 @@ def test_a_record_is_read_back() -> None:
         pytest.param({"sklearn": {"env": []}}, False, id="the-servers-fields"),
         pytest.param({"nodeSelector": {"a": "b"}}, False, id="the-pods-fields"),
         pytest.param({"workerSpec": {}}, False, id="workers"),
+        pytest.param({"storageContainerName": "a"}, False, id="who-fetches"),
     ],
 )
 def test_the_digest_is_of_what_the_pods_are_made_of(change: Body, *, same: bool) -> None:
