@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from shoal import names
-from shoal.api import modelannotations, storagecontainers
+from shoal.api import modelannotations
 from shoal.desired import (
     additions,
     bundles,
@@ -107,7 +107,7 @@ def _fetcher(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
     mounts = [first, *_inner(volumes), *modelcaches.mounts(volumes)]
     container = wanted.storage_container
     if container and not container.is_ours:
-        _refuse_unread(wanted, f"{storagecontainers.KIND} {container.name}")
+        _refuse_unread(wanted, container.title)
         return downloaders.merge(downloaders.make(wanted, mounts), container)
     made = make(wanted, mounts)
     return downloaders.merge(made, container) if container else made

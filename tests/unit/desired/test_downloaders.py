@@ -339,3 +339,23 @@ def test_the_record_follows_one_that_makes_the_same_pods() -> None:
     record = deployments.make_record(wanted(service(), other, deployment=before))
     assert record.storage_container == "other"
     assert not record.automatic
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        pytest.param("artifact-digest", f"sha256:{'0' * 64}", id="a-digest"),
+        pytest.param("model-cache", "pvc://claim", id="a-cache"),
+    ],
+)
+def test_what_it_does_not_read_is_not_promised(key: str, value: str) -> None:
+    body = service()
+    body["metadata"]["annotations"] = {f"serving.kserve.io/{key}": value}
+    with pytest.raises(StalledError) as caught:
+        deployments.make(wanted(body))
+    assert str(caught.value) == (
+        f"metadata.annotations[serving.kserve.io/{key}]: has no use where "
+        "ClusterStorageContainer fetcher brings the model; remove one of the two"
+    )
+    ours = builders.storage_container("demo://", image="")
+    assert deployments.make(wanted(body, ours))

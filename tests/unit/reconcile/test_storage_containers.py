@@ -73,7 +73,7 @@ async def test_an_address_that_nobody_fetches_waits_for_one_that_does(world: Wor
     assert said(world, "Ready")["message"] == (
         "spec.predictor.containers[0].env[STORAGE_URI]: demo:// is not fetched by this version,"
         " write one that begins with s3://, gs://, https://, http://, az://, hf://, pvc://,"
-        " file://"
+        " file://, oci://, oci+native://"
     )
     assert world.names(kinds.DEPLOYMENT) == []
 
