@@ -19,6 +19,8 @@ from shoal.cluster import kinds
 from shoal.cluster.client import Client
 from shoal.cluster.kinds import Kind
 
+# A list of so many costs the API server what ten writes cost it.
+POLL_SECONDS = 1.0
 TOO_MUCH = {"requests": {"cpu": "1000"}, "limits": {"cpu": "1000"}}
 
 
@@ -43,7 +45,9 @@ async def measure(names: list[str]) -> list[Row]:
             await until_each_has(client, kind, names)
         made = time.perf_counter() - started
         await stage.until(
-            lambda: client.list(kinds.INFERENCE_SERVICE, stage.NAMESPACE), all_are_told
+            lambda: client.list(kinds.INFERENCE_SERVICE, stage.NAMESPACE),
+            all_are_told,
+            pause=POLL_SECONDS,
         )
         told = time.perf_counter() - started
         await apicalls.at_rest()
@@ -82,7 +86,7 @@ async def until_each_has(client: Client, kind: Kind, names: list[str]) -> None:
     async def found() -> set[str]:
         return {body["metadata"]["name"] for body in await client.list(kind, stage.NAMESPACE)}
 
-    await stage.until(found, lambda seen: wanted <= seen)
+    await stage.until(found, lambda seen: wanted <= seen, pause=POLL_SECONDS)
 
 
 def all_are_told(bodies: list[stage.Body]) -> bool:
