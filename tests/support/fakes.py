@@ -28,6 +28,7 @@ class FakeCluster:
         self.refuse: dict[tuple[str, str], ApiError] = {}
         self.on_apply: Callable[[], object] = lambda: None
         self.kubernetes = names.OLDEST_KUBERNETES
+        self.knows_images = True  # that are volumes; else it leaves them out
         self._versions = itertools.count(1)
 
     def put(self, body: Body) -> Body:
@@ -72,6 +73,13 @@ class FakeCluster:
             merged["metadata"]["managedFields"] = [_owned(body)]
         merged["metadata"].setdefault("generation", 1)
         return self.put(merged)
+
+    async def rehearse(self, body: Body) -> Body:
+        rehearsed = copy.deepcopy(body)
+        pod = rehearsed["spec"]["template"]["spec"]
+        rows = pod.get("volumes") or []
+        pod["volumes"] = [row for row in rows if self.knows_images or "image" not in row]
+        return rehearsed
 
     async def delete(
         self, kind: Kind, namespace: str, name: str, uid: str, version: str = ""

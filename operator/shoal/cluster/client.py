@@ -132,9 +132,16 @@ class Client:
 
     async def apply(self, body: Body, *, subresource: str = "") -> Body:
         """Server-side apply, forced, as our one field manager; return what is stored."""
+        return await self._apply(body, subresource, {})
+
+    async def rehearse(self, body: Body) -> Body:
+        """Ask what an apply would leave stored; nothing is."""
+        return await self._apply(body, "", {"dryRun": "All"})
+
+    async def _apply(self, body: Body, subresource: str, more: Mapping[str, str]) -> Body:
         kind, meta = kinds.of(body), body["metadata"]
         path = kind.path(meta.get("namespace", ""), meta["name"], subresource)
-        query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
+        query = {"fieldManager": names.FIELD_MANAGER, "force": "true", **more}
         return await self._request("PATCH", kind, path, query, body)
 
     async def create(self, body: Body) -> Body:

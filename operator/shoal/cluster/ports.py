@@ -67,6 +67,9 @@ class Cluster(Protocol):
     async def apply(self, body: Body, *, subresource: str = "") -> Body:
         """Server-side apply, forced, as our one field manager; return what is stored."""
 
+    async def rehearse(self, body: Body) -> Body:
+        """Ask what an apply would leave stored; nothing is."""
+
     async def delete(
         self, kind: Kind, namespace: str, name: str, uid: str, version: str = ""
     ) -> None:

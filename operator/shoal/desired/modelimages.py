@@ -9,7 +9,7 @@
 stays what the pods have, so that no upgrade of a cluster makes them anew, and is native where the
 API server offers such volumes without being asked to, else modelcar.
 
-Callers: initcontainers, modelcars.
+Callers: initcontainers, modelcars, and `reconcile` for what the API server leaves out.
 """
 
 import enum
@@ -76,6 +76,12 @@ def volumes(images: Sequence[Image]) -> Iterator[Volume]:
             yield Volume(image.volume, image.model.folder, source, path)
 
 
+def of_pods(deployment: Mapping[str, Any]) -> set[str]:
+    """Name the volumes of a Deployment's pods that are images, be they the user's own."""
+    rows = _pod(deployment).get("volumes") or []
+    return {row["name"] for row in rows if row.get("image")}
+
+
 def _reference(model: Model) -> str:
     reference = model.uri.partition("://")[2]
     if not _REFERENCE.fullmatch(reference):
@@ -122,10 +128,10 @@ def _chosen(wanted: Wanted, model: Model, volume: str) -> Mode:
             "oci:// is switched off by enableModelcar in the configuration (storageInitializer);"
             " set ociModelMode there, or write oci+native://",
         )
-    pod = _pod(wanted.deployment)
-    if any(row["name"] == volume and row.get("image") for row in pod.get("volumes") or []):
+    before = wanted.deployment or {}
+    if volume in of_pods(before):
         return Mode.NATIVE
-    boxes = pod.get("initContainers") or []
+    boxes = _pod(before).get("initContainers") or []
     has_cars = any(box["name"] in names.MODELCAR_CONTAINERS for box in boxes)
     is_usual = wanted.kubernetes >= _USUALLY_NATIVE
     if config.enable_modelcar and (has_cars or not is_usual):
@@ -140,9 +146,9 @@ def _chosen(wanted: Wanted, model: Model, volume: str) -> Mode:
     )
 
 
-def _pod(deployment: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    pod: Mapping[str, Any] = ((deployment or {}).get("spec") or {}).get("template") or {}
-    return pod.get("spec") or {}
+def _pod(deployment: Mapping[str, Any]) -> Mapping[str, Any]:
+    template: Mapping[str, Any] = (deployment.get("spec") or {}).get("template") or {}
+    return template.get("spec") or {}
 
 
 def _spelt(version: tuple[int, int]) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
 from typing import Final
 
 from shoal import logs, names
@@ -9,8 +10,8 @@ from shoal.cluster import differences, kinds
 from shoal.cluster.kinds import Kind
 from shoal.cluster.ports import ApiError, Body, Cluster
 from shoal.cluster.store import Store
-from shoal.desired import services
-from shoal.errors import StalledError
+from shoal.desired import modelimages, services
+from shoal.errors import StalledError, WaitingError
 from shoal.reasons import Reason
 from shoal.reconcile import plans
 from shoal.reconcile.observations import Observed
@@ -18,6 +19,7 @@ from shoal.reconcile.plans import Plan
 
 _log: Final = logging.getLogger(__name__)
 _WRITES_AT_ONCE: Final = 30
+_GATE_SECONDS: Final = 60.0  # nothing tells that a feature gate was opened
 
 
 async def children(cluster: Cluster, store: Store, seen: Observed, plan: Plan) -> None:
@@ -26,6 +28,7 @@ async def children(cluster: Cluster, store: Store, seen: Observed, plan: Plan) -
     Raises:
         StalledError: an object of that name is somebody else's, or the API server says that
             the object can never be accepted.
+        WaitingError: it would leave out what the pods need.
         ApiError: the API server refused for now.
     """
     service = seen.service
@@ -120,6 +123,8 @@ async def _apply(cluster: Cluster, store: Store, seen: Observed, body: Body) -> 
     if live is not None and not differences.differs(body, live, names.FIELD_MANAGER):
         return
     try:
+        if images := modelimages.of_pods(body) if kind is kinds.DEPLOYMENT else set():
+            _refuse_less(images - modelimages.of_pods(await cluster.rehearse(body)))
         applied = await cluster.apply(body)
     except ApiError as error:
         if error.is_final:
@@ -129,6 +134,18 @@ async def _apply(cluster: Cluster, store: Store, seen: Observed, body: Body) -> 
     verb = "changed" if live else "made"
     extra = logs.subject(*seen.key)
     _log.info("%s %s %s", verb, kind.kind, meta["name"], extra=extra)
+
+
+def _refuse_less(left_out: Collection[str]) -> None:
+    """Refuse pods without volumes that the API server takes out unasked, with their mounts."""
+    if left_out:
+        raise WaitingError(
+            Reason.NOT_SUPPORTED,
+            f"The API server leaves out volumes that are images: {', '.join(sorted(left_out))};"
+            " open its feature gate ImageVolume, or write oci:// with ociModelMode modelcar in the"
+            " configuration (storageInitializer).",
+            delay=_GATE_SECONDS,
+        )
 
 
 def _is_fixed(kind: Kind, body: Body, live: Body) -> bool:

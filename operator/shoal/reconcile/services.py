@@ -80,8 +80,8 @@ class Reconciler:
         later, unowned = await self._own(seen, report)
         if error := refusal or unowned:
             raise error
-        turn = plan.outdated.delay if isinstance(plan.outdated, WaitingError) else None
-        return min(filter(None, (report.again, later, turn)), default=None)
+        waits = [each.delay for each in (plan.outdated, fault) if isinstance(each, WaitingError)]
+        return min(filter(None, (report.again, later, *waits)), default=None)
 
     async def _planned(self, seen: Observed, *, entry_service: bool) -> Plan:
         """Plan; where that begins an automatic update, only if it is the service's turn."""
@@ -107,7 +107,7 @@ class Reconciler:
         fault, refusal = plan.fault, None
         try:
             await applies.children(self._cluster, self._store, seen, plan)
-        except StalledError as error:
+        except ReconcileError as error:
             fault = error
         except ApiError as error:
             if not error.is_farewell:

@@ -41,3 +41,17 @@ async def test_a_cluster_that_cannot_is_told_and_served_once_it_can() -> None:
     world.cluster.kubernetes = (1, 33)
     await world.run()
     assert images(world) == ["kserve-oci-source"]
+
+
+async def test_pods_without_their_image_are_never_made_and_asked_for_again() -> None:
+    world = World(FakeCluster(), FakeAgents())
+    box = builders.container(env=[{**ENV[0], "value": "oci+native://registry.example.com/iris:1"}])
+    world.cluster.put(builders.inference_service(containers=[box]))
+    world.cluster.kubernetes = (1, 34)
+    world.cluster.knows_images = False
+    assert await world.run() == 60
+    assert world.service() == ("False", "NotSupported")
+    assert world.names(kinds.DEPLOYMENT) == []
+    world.cluster.knows_images = True
+    assert await world.run() is None
+    assert images(world) == ["kserve-oci-source"]
