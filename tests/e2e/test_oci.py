@@ -1,25 +1,24 @@
 """A model in an image on the node: its sidecar brings it, dies and comes back; what is told."""
 
-import joblib
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from e2e import test_single_models as single
+from support import flowers
 from support.spaces import Space
 from support.terminals import Body, Terminal, condition, until
 
-server_image = single.server_image
 IMAGE = "localhost/iris-model:1"
 DOCKERFILE = "ARG BASE=busybox\nFROM ${BASE}\nCOPY model.joblib /models/\n"
 
 
 @pytest.fixture(scope="module")
 def model(terminal: Terminal, tmp_path_factory: pytest.TempPathFactory) -> LogisticRegression:
-    """A model, and an image on the node that has it."""
-    made = LogisticRegression().fit(single.FLOWERS, single.KINDS)
+    """A model, an image on the node that has it, and that of its server."""
+    flowers.image(terminal)
+    made = flowers.train()
     context = tmp_path_factory.mktemp("iris-model")
     (context / "Dockerfile").write_text(DOCKERFILE)
-    joblib.dump(made, context / "model.joblib")
+    (context / "model.joblib").write_bytes(flowers.file(made))
     terminal.run(f"python tests/cluster/image.py --context {context} --tag {IMAGE}", seconds=280)
     return made
 
@@ -36,9 +35,9 @@ def boxes(space: Space) -> dict[str, Body]:
 def test_it_answers_also_after_its_sidecar_was_killed(
     space: Space, model: LogisticRegression
 ) -> None:
-    single.serve(space, f"oci://{IMAGE}")
+    flowers.serve(space, f"oci://{IMAGE}")
     space.wait("isvc/iris", 120)
-    assert single.answers(space, model)
+    assert flowers.answers(space, model)
     pod = space.pod("iris")
     server = f"kubectl exec {pod} -c kserve-container -- sh -c"
     before = space.run(f"{server} 'readlink /mnt/models'")
@@ -50,7 +49,7 @@ def test_it_answers_also_after_its_sidecar_was_killed(
         "the sidecar is back",
     )
     space.wait("isvc/iris", 60)
-    assert single.answers(space, model)
+    assert flowers.answers(space, model)
     assert space.run(f"{server} 'readlink /mnt/models'") != before
     assert space.run(f"{server} 'ls /mnt/models'").split() == ["model.joblib"]
     assert space.pod("iris") == pod
@@ -74,11 +73,11 @@ def test_it_answers_also_after_its_sidecar_was_killed(
 def test_an_image_without_it_is_told(
     space: Space, model: LogisticRegression, image: str, said: str
 ) -> None:
-    single.serve(space, f"oci://{image}")
-    told = condition(single.blocked(space), "Ready")["message"]
+    flowers.serve(space, f"oci://{image}")
+    told = condition(flowers.blocked(space), "Ready")["message"]
     assert told.startswith(said)
     assert image in told
     assert said in space.run("kubectl describe isvc iris")
-    single.serve(space, f"oci://{IMAGE}")
+    flowers.serve(space, f"oci://{IMAGE}")
     space.wait("isvc/iris", 120)
-    assert single.answers(space, model)
+    assert flowers.answers(space, model)

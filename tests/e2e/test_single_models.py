@@ -8,9 +8,9 @@ from sklearn.linear_model import LogisticRegression
 
 from e2e.conftest import KEYS
 from support import flowers
-from support.flowers import ASKED, FLOWERS, answers, deploy, serve, upload
+from support.flowers import ASKED, FLOWERS, answers, blocked, deploy, serve, upload
 from support.spaces import Space
-from support.terminals import Body, Terminal, condition, until
+from support.terminals import Terminal, condition
 from support.traffic import Client
 
 
@@ -36,16 +36,6 @@ def store(space: Space, secret_key: str) -> None:
     meta = {"name": "storage-config"}
     data = {"minio": json.dumps(entry)}
     space.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data})
-
-
-def blocked(space: Space) -> Body:
-    """Wait until the model cannot be had; return the service."""
-    return until(
-        lambda: space.get("isvc/iris"),
-        lambda body: condition(body, "Ready").get("reason") == "ModelLoadFailed",
-        60,
-        "the service says why it has no model",
-    )
 
 
 @pytest.mark.timeout(280)

@@ -20,7 +20,7 @@ from e2e.conftest import KEYS, SYSTEM, Release
 from support import flowers, webhosts
 from support.spaces import Space
 from support.stores import Azurite
-from support.terminals import Body, Terminal, condition, until
+from support.terminals import Body, Terminal, condition
 from support.webhosts import Asked, Said
 
 AUDIENCE = "sts.amazonaws.com"
@@ -94,13 +94,7 @@ def know(space: Space, data: dict[str, str], **annotations: str) -> None:
 
 def told(space: Space) -> str:
     """Wait until the model cannot be had; return why."""
-    body = until(
-        lambda: space.get("isvc/iris"),
-        lambda body: condition(body, "Ready").get("reason") == "ModelLoadFailed",
-        60,
-        "the service says why it has no model",
-    )
-    message: str = condition(body, "Ready")["message"]
+    message: str = condition(flowers.blocked(space), "Ready")["message"]
     return message
 
 

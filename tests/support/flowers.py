@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from support.spaces import Space
-from support.terminals import Body, Terminal
+from support.terminals import Body, Terminal, condition, until
 
 IMAGE = "--context servers/mlserver --tag localhost/shoal-mlserver:dev"
 FLOWERS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3], [5.9, 3.0, 4.2, 1.5]])
@@ -69,6 +69,16 @@ def deploy(space: Space, given: Body, **predictor: Any) -> None:
             "metadata": {"name": "iris"},
             "spec": {"predictor": {"sklearn": sklearn, **predictor}},
         }
+    )
+
+
+def blocked(space: Space) -> Body:
+    """Wait until the model cannot be had; return the service."""
+    return until(
+        lambda: space.get("isvc/iris"),
+        lambda body: condition(body, "Ready").get("reason") == "ModelLoadFailed",
+        60,
+        "the service says why it has no model",
     )
 
 
