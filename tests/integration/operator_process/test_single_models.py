@@ -164,14 +164,13 @@ async def test_a_model_in_an_image_runs_beside_its_server(world: World) -> None:
 async def test_an_image_that_cannot_be_a_volume_here_is_told_and_makes_no_pod(
     world: World,
 ) -> None:
-    program = await world.operator()
+    await world.operator()
     await world.api.create(service("oci+native://registry.example.com/iris:1"))
     body = await world.until_condition(
         "InferenceService", "iris", "Ready", "False", "NotSupported"
     )
     assert "ImageVolume" in condition(body, "Ready")["message"]
     assert await world.api.find("Deployment", "iris-predictor") is None
-    await world.passes(program, 0)
 
 
 async def test_a_host_that_gets_a_model_of_its_own_has_no_agent_any_more(world: World) -> None:
