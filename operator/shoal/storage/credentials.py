@@ -15,6 +15,7 @@ NONE = "no credentials"
 ENVIRONMENT = "environment"
 _PREFIX = "serving.kserve.io/"
 _GCS_KEY = "gcloud-application-credentials.json"
+_GIT_USERNAME, _GIT_PASSWORD = "GIT_USERNAME", "GIT_PASSWORD"
 _ACCESS_KEYS = ("AWS_ACCESS_KEY_ID", "awsAccessKeyID")
 _SECRET_KEYS = ("AWS_SECRET_ACCESS_KEY", "awsSecretAccessKey")
 _YES = {"1", "true", "yes"}
@@ -151,6 +152,15 @@ class HuggingFaceOptions:
     endpoint: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class GitOptions:
+    """How to reach a git server."""
+
+    origin: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
 def s3(credentials: Credentials) -> S3Options:
     """Choose what an S3 bucket is reached with."""
     environ = credentials.environ
@@ -237,12 +247,37 @@ def huggingface(credentials: Credentials) -> HuggingFaceOptions:
     return HuggingFaceOptions(origin, token, environ.get("HF_ENDPOINT", "").strip().rstrip("/"))
 
 
+def git(host: str, credentials: Credentials) -> GitOptions:
+    """Choose what a git server is reached with; a Secret with `https-host` is for that one."""
+    for holder in credentials.secrets:
+        if holder.data.get("https-host", host) == host and holder.data.get(_GIT_PASSWORD):
+            return _git_options(holder.name, holder.data)
+    if credentials.environ.get(_GIT_PASSWORD):
+        return _git_options(ENVIRONMENT, credentials.environ)
+    return GitOptions(NONE)
+
+
+def _git_options(origin: str, values: Mapping[str, str]) -> GitOptions:
+    # Servers that take a token as the password want some user, and do not care which.
+    user = values.get(_GIT_USERNAME, "").strip() or "git"
+    return GitOptions(origin, user, values[_GIT_PASSWORD].strip())
+
+
 def headers(host: str, credentials: Credentials) -> tuple[str, str]:
     """Choose the headers for an http(s) host: whose they are, and their JSON object or lines."""
     for secret in credentials.secrets:
         if secret.data.get("https-host", "") == host:
             return secret.name, secret.data.get("headers", "")
     return NONE, credentials.environ.get(f"{host}-headers", "")
+
+
+def hint(credentials: Credentials, origin: str, keys: str = "the keys") -> str:
+    """Say what to do where nothing was found to log in with."""
+    if origin != NONE:
+        return ""
+    return "; ".join(credentials.missing) or (
+        f"list a Secret with {keys} under secrets of the pod's ServiceAccount"
+    )
 
 
 def parse_headers(text: str) -> dict[str, str]:

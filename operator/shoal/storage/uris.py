@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -12,6 +12,9 @@ _BLOB = re.compile(r"https://[a-z0-9]+\.blob\.core\.windows\.net/[^/?]+", re.IGN
 _REPOSITORY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _DEFAULT_NAME = "model"
 _LONGEST_SEGMENT = 255
+_GIT = ".git"
+# What no name of a branch or tag has (git-check-ref-format).
+_NO_REVISION = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|^[-/]|/$")
 
 
 class Scheme(StrEnum):
@@ -39,7 +42,7 @@ class Location:
 
     `bucket` is a bucket, an Azure container, a claim, an organisation of Hugging Face or the host
     of a link; `key` is what is below. `account` is the Azure storage account where the address
-    names it, `revision` that of a model of Hugging Face.
+    names it, `revision` that of a model of Hugging Face or of a git repository.
     """
 
     scheme: Scheme
@@ -52,7 +55,13 @@ class Location:
     @property
     def shown(self) -> str:
         """The address as messages may show it: no query, no user, no password."""
-        return redact(self.uri)
+        revision = f"#{self.revision}" if self.is_repository and self.revision else ""
+        return redact(self.uri) + revision
+
+    @property
+    def is_repository(self) -> bool:
+        """Whether it is cloned, and no file of a web server (contract §4.8)."""
+        return self.scheme in {Scheme.HTTP, Scheme.HTTPS} and self.key.endswith(_GIT)
 
 
 def parse(uri: str) -> Location:
@@ -162,12 +171,24 @@ def _web(scheme: Scheme, uri: str) -> Location:
         raise UriError(f"{redact(uri)!r}: {error}") from error
     if not host:
         raise UriError(f"{redact(uri)!r} names no host")
-    if parts.path.endswith(".git"):
-        # Upstream clones it (contract §4.8); as a file it would be a page for people.
+    location = Location(scheme, host, parts.path.rstrip("/"), uri)
+    return _repository(location) if location.is_repository else replace(location, key=parts.path)
+
+
+def _repository(location: Location) -> Location:
+    """Read the revision of a repository, which stands behind a `#`."""
+    parts = urlsplit(location.uri)
+    revision = unquote(parts.fragment)
+    if parts.query:
         raise UriError(
-            f"{redact(uri)!r} is a git repository, which is not fetched; link to an archive of it"
+            f"{location.shown!r} is a git repository, whose address has no query (?…); "
+            "a branch, tag or commit stands behind a #"
         )
-    return Location(scheme, host, parts.path, uri)
+    if _NO_REVISION.search(revision) or location.uri.endswith("#"):
+        raise UriError(
+            f"{location.shown!r}: {revision!r} cannot be the name of a branch, tag or commit"
+        )
+    return replace(location, revision=revision)
 
 
 def _checked_segments(path: str, whole: str) -> None:

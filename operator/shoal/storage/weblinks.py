@@ -64,15 +64,27 @@ class Link:
         message = f"{self.location.shown}: was redirected more than {_HOPS} times"
         raise FetchError(Kind.UNKNOWN, Reason.STORAGE_UNAVAILABLE, message)
 
-    async def _ask(self, url: URL, more: Mapping[str, str]) -> ClientResponse:
+    async def post(self, url: URL, more: Mapping[str, str], body: bytes) -> ClientResponse:
+        """Ask by sending something, without redirects; the caller closes the response.
+
+        Raises:
+            FetchError: nobody answers.
+        """
+        return await self._ask(url, more, body)
+
+    async def _ask(
+        self, url: URL, more: Mapping[str, str], body: bytes | None = None
+    ) -> ClientResponse:
         # No transparent decompression: the bytes are to be those that the length announces.
         headers = {"Accept-Encoding": "identity"} | _own(url, self.known) | dict(more)
         if self.login and url.origin() == self.url.origin():
             headers = {"Authorization": self.login} | headers
         try:
             async with asyncio.timeout(self.patience):
-                return await self.session.get(
+                return await self.session.request(
+                    "GET" if body is None else "POST",
                     url,
+                    data=body,
                     headers=headers,
                     ssl=self.trusted.tls,
                     timeout=_TIMEOUT,
@@ -109,7 +121,7 @@ def make(session: ClientSession, location: Location, known: Credentials, limits:
     """
     try:
         url = _url(location.uri)
-        login = _login(url.user, url.password or "") if url.user else ""
+        login = basic(url.user, url.password or "") if url.user else ""
         bare = url.with_user(None)
     except ValueError as error:
         message = f"storageUri: {location.shown!r} is no address"
@@ -140,7 +152,8 @@ def cause(error: Exception) -> str:
     return type(error).__name__
 
 
-def _login(user: str, password: str) -> str:
+def basic(user: str, password: str) -> str:
+    """Make the header of a user with a password."""
     return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 

@@ -50,12 +50,40 @@ def test_an_address_is_read(uri: str, bucket: str, key: str) -> None:
         pytest.param("s3://b/./b", "segment '.'", id="dot"),
         pytest.param("http:///x", "names no host", id="no host"),
         pytest.param("http://[x/y", "Invalid", id="bad host"),
-        pytest.param("https://u:p@h/a/m.git", "^.https://h/a/m.git. is a git rep", id="git"),
+        pytest.param(
+            "https://u:p@h/m.git?ref=a", r"^'https://h/m.git' is a git .*no query", id="git: query"
+        ),
+        pytest.param("https://h/m.git#", "'' cannot be the name of a branch", id="git: nothing"),
+        pytest.param("https://h/m.git#a:b", "'a:b' cannot be the name", id="git: a folder of it"),
+        pytest.param("https://h/m.git#a..b", "cannot be the name of a br", id="git: a span"),
+        pytest.param("https://h/m.git#a%0Ab", "cannot be the name of a br", id="git: two lines"),
+        pytest.param("https://h/m.git#-x", "cannot be the name of a branch", id="git: option"),
     ],
 )
 def test_a_bad_address_says_why(uri: str, message: str) -> None:
     with pytest.raises(UriError, match=message):
         uris.parse(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "revision", "shown"),
+    [
+        pytest.param("https://h/a/m.git", "", "https://h/a/m.git", id="default"),
+        pytest.param("http://h:1/m.git/", "", "http://h:1/m.git/", id="slash"),
+        pytest.param(
+            "https://u:p@h/m.git#fix/a%25b", "fix/a%b", "https://h/m.git#fix/a%b", id="revision"
+        ),
+        pytest.param("https://h/m.git/a", None, "https://h/m.git/a", id="below: a file"),
+        pytest.param(
+            "https://x.github.io/m.zip?s=1#a", None, "https://x.github.io/m.zip", id="a host"
+        ),
+        pytest.param("s3://b/m.git", None, "s3://b/m.git", id="a folder of a bucket"),
+    ],
+)
+def test_a_repository_is_told_by_its_end(uri: str, revision: str | None, shown: str) -> None:
+    location = uris.parse(uri)
+    found = location.revision if location.is_repository else None
+    assert (found, location.shown) == (revision, shown)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,214 @@
+"""Git's own server, `git http-backend`, behind a small web server on loopback, with faults."""
+
+import asyncio
+import base64
+import contextlib
+import os
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cluster.certificates import Authority
+from support import loops
+
+GIT = shutil.which("git") or "git"
+FILE, LINK, SUBMODULE = "100644", "120000", "160000"
+_CHUNK = 65536
+_ENVIRON = {
+    "PATH": os.environ["PATH"],
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "HOME": "/nonexistent",
+    "GIT_HTTP_EXPORT_ALL": "1",
+}
+
+Files = Mapping[str, bytes | tuple[str, str]]  # a content, or a mode and what it points at
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it came."""
+
+    method: str
+    target: str
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to an answer with a pack: after so many bytes "reset", "close" or "hang"."""
+
+    at: int
+    how: str
+
+
+@dataclass
+class GitSite:
+    """The server; it runs in a thread of its own, so that agents can ask it too."""
+
+    root: Path
+    url: str = ""
+    login: str = ""  # user:password that is asked for
+    faults: list[Fault] = field(default_factory=list)
+    redirects: dict[str, str] = field(default_factory=dict)  # from the start of a target
+    asked: list[Asked] = field(default_factory=list)
+    authority: Path | None = None
+
+    def make(self, name: str, *config: str) -> str:
+        """Make an empty repository; return its address."""
+        _git("init", "--quiet", "--bare", "--initial-branch=main", str(self.root / name))
+        for row in config:
+            _git("-C", str(self.root / name), "config", *row.split("="))
+        return f"{self.url}/{name}"
+
+    def commit(self, name: str, files: Files, ref: str = "refs/heads/main") -> str:
+        """Write a commit that has exactly these files; return its id."""
+        rows = [f"commit {ref}\ncommitter A <a@example.com> 1700000000 +0000\ndata 0\n".encode()]
+        if self.has(name, ref):
+            rows.append(f"from {ref}^0\n".encode())
+        rows += [b"deleteall\n", *(_entry(path, files[path]) for path in files)]
+        repository = str(self.root / name)
+        _git("-C", repository, "fast-import", "--quiet", "--force", given=b"".join(rows))
+        return _git("-C", repository, "rev-parse", ref)
+
+    def tag(self, name: str, tag: str, commit: str) -> None:
+        """Make a tag that is an object of its own."""
+        told = ("-c", "user.name=A", "-c", "user.email=a@example.com")
+        _git("-C", str(self.root / name), *told, "tag", "-a", "-m", "x", tag, commit)
+
+    def has(self, name: str, ref: str) -> bool:
+        """Tell whether there is such a branch."""
+        return ref in _git("-C", str(self.root / name), "for-each-ref", "--format=%(refname)")
+
+    @property
+    def packs(self) -> int:
+        """How many packs were asked for."""
+        return sum(each.method == "POST" for each in self.asked)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request of a connection, and end it."""
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            try:
+                asked = await _read(reader)
+                self.asked.append(asked)
+                await self._answer(asked, writer)
+            finally:
+                writer.transport.abort() if writer.transport.is_closing() else writer.close()
+
+    async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        given = asked.headers.get("authorization", "")
+        login = base64.b64encode(self.login.encode()).decode()
+        to = next((to for at, to in self.redirects.items() if asked.target.startswith(at)), "")
+        if to:
+            start = next(at for at in self.redirects if asked.target.startswith(at))
+            head = f"302 Found\r\nLocation: {to}{asked.target.removeprefix(start)}"
+            await _send(writer, f"HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n".encode())
+        elif self.login and given != f"Basic {login}":
+            await _send(writer, b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+        else:
+            await self._run(asked, writer)
+
+    async def _run(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        path, _, query = asked.target.partition("?")
+        environ = _ENVIRON | {
+            "GIT_PROJECT_ROOT": str(self.root),
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": asked.method,
+            "CONTENT_TYPE": asked.headers.get("content-type", ""),
+            "CONTENT_LENGTH": str(len(asked.body)),
+            "GIT_PROTOCOL": asked.headers.get("git-protocol", ""),
+        }
+        pipe = asyncio.subprocess.PIPE
+        program = await asyncio.create_subprocess_exec(
+            GIT, "http-backend", env=environ, stdin=pipe, stdout=pipe, stderr=pipe
+        )
+        try:
+            assert program.stdin
+            assert program.stdout
+            program.stdin.write(asked.body)
+            program.stdin.close()
+            head = (await program.stdout.readuntil(b"\r\n\r\n")).decode()
+            status = "200 OK"
+            if head.startswith("Status: "):
+                first, _, head = head.partition("\r\n")
+                status = first.removeprefix("Status: ")
+            await _send(writer, f"HTTP/1.1 {status}\r\nConnection: close\r\n{head}".encode())
+            fault = self.faults.pop(0) if self.faults and asked.method == "POST" else None
+            await _relay(program.stdout, writer, fault)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                program.kill()
+            await program.communicate()
+
+
+async def _relay(
+    source: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None
+) -> None:
+    left = fault.at if fault else 1 << 62
+    while left and (block := await source.read(min(_CHUNK, left))):
+        await _send(writer, block)
+        left -= len(block)
+    if fault and fault.how == "hang":
+        await asyncio.sleep(3600)
+    elif fault and fault.how == "reset":
+        await asyncio.sleep(0.1)  # what was sent arrives first
+        raw: socket.socket = writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+
+async def _send(writer: asyncio.StreamWriter, body: bytes) -> None:
+    writer.write(body)
+    await writer.drain()
+
+
+async def _read(reader: asyncio.StreamReader) -> Asked:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *rows = head.split("\r\n")
+    pairs = (row.partition(":") for row in rows if row)
+    headers = {name.lower(): value.strip() for name, _, value in pairs}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    method, target, _ = first.split()
+    return Asked(method, target, headers, body)
+
+
+def _entry(path: str, content: bytes | tuple[str, str]) -> bytes:
+    mode, body = (FILE, content) if isinstance(content, bytes) else (content[0], b"")
+    if mode == SUBMODULE:
+        return f"M {mode} {content[1]} {path}\n".encode()
+    if isinstance(content, tuple):
+        body = content[1].encode()
+    assert isinstance(body, bytes)
+    return f"M {mode} inline {path}\ndata {len(body)}\n".encode() + body + b"\n"
+
+
+def _git(*args: str, given: bytes = b"") -> str:
+    done = subprocess.run(  # noqa: S603 - ours
+        [GIT, *args], input=given, env=_ENVIRON, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode().strip()
+
+
+@contextlib.contextmanager
+def running(folder: Path, *, tls: bool = False) -> Iterator[GitSite]:
+    """Run a server until the context ends."""
+    (folder / "repositories").mkdir(parents=True)
+    site = GitSite(folder / "repositories")
+    context = None
+    if tls:
+        authority = Authority(folder)
+        pair = authority.issue("site", "/CN=site", hosts=["DNS:localhost", "IP:127.0.0.1"])
+        site.authority = authority.ca().certificate
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair.certificate, pair.key)
+    with loops.serving(site.serve, context, limit=1 << 20) as port:
+        site.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        yield site
