@@ -38,6 +38,7 @@ _S3_VALUES: Mapping[str, tuple[str, ...]] = {
 _AZURE_VALUES: Mapping[str, tuple[str, ...]] = {
     "account": ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT"),
     "endpoint": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+    "share_endpoint": ("AZURE_STORAGE_FILE_ENDPOINT",),
     "key": ("AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_KEY"),
     "sas": ("AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY"),
     "token": ("AZURE_ACCESS_TOKEN",),
@@ -136,6 +137,29 @@ class AzureOptions:
     client_secret: str = field(default="", repr=False)
     tenant: str = ""
     ambient: bool = False  # an identity of the pod: the client library finds it by itself
+    share_endpoint: str = ""  # of the account's file shares
+
+    def at(self, account: str, query: str) -> "AzureOptions":
+        """Let what an address says, of an account and a signature, count before the rest."""
+        if not account:
+            return self
+        if "sig=" not in query:
+            return replace(self, account=account)
+        bare = AzureOptions("the address", account=account, sas=query)
+        return replace(bare, endpoint=self.endpoint, share_endpoint=self.share_endpoint)
+
+    @property
+    def identity(self) -> str:
+        """What messages say of who asks."""
+        if self.anonymous:
+            return "anonymous access"
+        if self.token:
+            return "its access token"
+        if self.key:
+            return f"the key of account {self.account}"
+        if self.client_secret:
+            return f"client {self.client_id}"
+        return "its SAS token" if self.sas else "the pod's identity"
 
     @property
     def anonymous(self) -> bool:
@@ -232,6 +256,7 @@ def _azure_options(origin: str, values: Mapping[str, str]) -> AzureOptions:
         client_id=found["client_id"],
         client_secret=found["client_secret"],
         tenant=found["tenant"],
+        share_endpoint=found["share_endpoint"].rstrip("/"),
     )
 
 

@@ -32,6 +32,13 @@ async def find(
         hint = credentials.hint(known, options.origin, "HF_TOKEN")
         trusted = authorities.read(known.environ)
         return await hubs.find(Hub(session, location, options, hint, trusted), limits)
+    if location.is_share:
+        from shoal.storage import azureshares
+
+        azure = credentials.azure(known)
+        hint = credentials.hint(known, azure.origin)
+        share = azureshares.make(session, location, azure, authorities.read(known.environ), hint)
+        return await azureshares.find(share, limits)
     from shoal.storage import objectstores
 
     return await objectstores.find(_bucket(location, known, session), location, limits)

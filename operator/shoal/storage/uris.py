@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 _FILE_NAME = re.compile(r"filename\*?=(?:UTF-8'')?(?:\"([^\"]*)\"|([^;\s]+))", re.IGNORECASE)
 # The form of upstream (contract §4.1), with a container and its account's own host.
 _BLOB = re.compile(r"https://[a-z0-9]+\.blob\.core\.windows\.net/[^/?]+", re.IGNORECASE)
+_SHARE = re.compile(r"https://[a-z0-9]+\.file\.core\.windows\.net(/|$)", re.IGNORECASE)
 _REPOSITORY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _DEFAULT_NAME = "model"
 _LONGEST_SEGMENT = 255
@@ -59,6 +60,11 @@ class Location:
         return redact(self.uri) + revision
 
     @property
+    def is_share(self) -> bool:
+        """Whether it is a file share of Azure, and no container (contract §4.1)."""
+        return _SHARE.match(self.uri) is not None
+
+    @property
     def is_repository(self) -> bool:
         """Whether it is cloned, and no file of a web server (contract §4.8)."""
         return self.scheme in {Scheme.HTTP, Scheme.HTTPS} and self.key.endswith(_GIT)
@@ -75,7 +81,8 @@ def parse(uri: str) -> Location:
         known = ", ".join(f"{each}://" for each in Scheme)
         raise UriError(f"{redact(uri)!r} starts with none of {known}")
     if scheme in {Scheme.HTTP, Scheme.HTTPS}:
-        return _blob(uri) if _BLOB.match(uri) else _web(Scheme(scheme), uri)
+        is_azure = _BLOB.match(uri) or _SHARE.match(uri)
+        return _azure(uri) if is_azure else _web(Scheme(scheme), uri)
     if scheme == Scheme.HF:
         return _model(rest, uri)
     return _below(Scheme(scheme), rest, uri)
@@ -84,7 +91,8 @@ def parse(uri: str) -> Location:
 def _below(scheme: Scheme, rest: str, uri: str, account: str = "") -> Location:
     bucket, _, key = rest.partition("/")
     if not bucket:
-        raise UriError(f"{redact(uri)!r} names no {_BUCKETS.get(scheme, 'bucket')}")
+        what = "share" if _SHARE.match(uri) else _BUCKETS.get(scheme, "bucket")
+        raise UriError(f"{redact(uri)!r} names no {what}")
     key = key.rstrip("/")
     if key:
         _checked_segments(key, redact(uri))
@@ -144,8 +152,8 @@ def redact(uri: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
-def _blob(uri: str) -> Location:
-    """Read a link to a blob, or to a folder of blobs; what it names is percent-encoded."""
+def _azure(uri: str) -> Location:
+    """Read a link to a blob, a file of a share or a folder; what it names is percent-encoded."""
     parts = urlsplit(uri)
     account = (parts.hostname or "").partition(".")[0]
     return _below(Scheme.AZ, unquote(parts.path).removeprefix("/"), uri, account)

@@ -6,6 +6,7 @@ from shoal.storage import uris
 from shoal.storage.uris import UriError
 
 BLOB = "https://a.blob.core.windows.net"
+FILES = "https://a.file.core.windows.net"
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,8 @@ BLOB = "https://a.blob.core.windows.net"
         pytest.param(f"{BLOB}/c/a%20b/?sig=1", "c", "a b/", id="Azure link: decoded"),
         pytest.param(f"{BLOB}/c", "c", "", id="Azure link to a container"),
         pytest.param(f"{BLOB}/", "a.blob.core.windows.net", "/", id="no container: a link"),
+        pytest.param(f"{FILES}/s/a%20b/?sig=1", "s", "a b/", id="file share"),
+        pytest.param(f"{FILES}/s", "s", "", id="whole share"),
     ],
 )
 def test_an_address_is_read(uri: str, bucket: str, key: str) -> None:
@@ -45,6 +48,7 @@ def test_an_address_is_read(uri: str, bucket: str, key: str) -> None:
         pytest.param(
             f"{BLOB}/c/a/../b?sig=s", "net/c/a/../b' has", id="Azure: no signature shown"
         ),
+        pytest.param(f"{FILES}/?sig=s", "net/' names no share", id="no share"),
         pytest.param("s3://b/a//b", "segment ''", id="empty segment"),
         pytest.param("s3://b/../b", "segment '..'", id="up"),
         pytest.param("s3://b/./b", "segment '.'", id="dot"),
