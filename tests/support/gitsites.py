@@ -3,7 +3,10 @@
 import asyncio
 import base64
 import contextlib
+import hashlib
+import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -59,6 +62,8 @@ class GitSite:
     redirects: dict[str, str] = field(default_factory=dict)  # from the start of a target
     asked: list[Asked] = field(default_factory=list)
     authority: Path | None = None
+    large: dict[str, bytes] = field(default_factory=dict)  # what Git LFS has, by sha256
+    large_faults: list[Fault] = field(default_factory=list)
 
     def make(self, name: str, *config: str) -> str:
         """Make an empty repository; return its address."""
@@ -76,6 +81,13 @@ class GitSite:
         repository = str(self.root / name)
         _git("-C", repository, "fast-import", "--quiet", "--force", given=b"".join(rows))
         return _git("-C", repository, "rev-parse", ref)
+
+    def point(self, content: bytes) -> bytes:
+        """Put a file into Git LFS; return what git has of it."""
+        name = hashlib.sha256(content).hexdigest()
+        self.large[name] = content
+        head = "version https://git-lfs.github.com/spec/v1"
+        return f"{head}\noid sha256:{name}\nsize {len(content)}\n".encode()
 
     def tag(self, name: str, tag: str, commit: str) -> None:
         """Make a tag that is an object of its own."""
@@ -103,6 +115,10 @@ class GitSite:
 
     async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
         given = asked.headers.get("authorization", "")
+        if asked.target.startswith("/large/"):
+            assert given == "Bearer large"
+            await self._bring(asked, writer)
+            return
         login = base64.b64encode(self.login.encode()).decode()
         to = next((to for at, to in self.redirects.items() if asked.target.startswith(at)), "")
         if to:
@@ -111,8 +127,35 @@ class GitSite:
             await _send(writer, f"HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n".encode())
         elif self.login and given != f"Basic {login}":
             await _send(writer, b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+        elif asked.target.endswith("/info/lfs/objects/batch"):
+            await self._list(asked, writer)
         else:
             await self._run(asked, writer)
+
+    async def _list(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        """Name links on another host, where the repository's password must not come."""
+        wanted = json.loads(asked.body)
+        assert (wanted["operation"], wanted["transfers"]) == ("download", ["basic"])
+        elsewhere = self.url.replace("127.0.0.1", "localhost")
+        rows = []
+        for row in wanted["objects"]:
+            href = f"{elsewhere}/large/{row['oid']}"
+            action = {"href": href, "header": {"Authorization": "Bearer large"}}
+            lost = {"error": {"code": 404, "message": "Object does not exist"}}
+            found = {"actions": {"download": action}}
+            rows.append(row | (found if row["oid"] in self.large else lost))
+        body = json.dumps({"transfer": "basic", "objects": rows}).encode()
+        head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.git-lfs+json; charset=utf-8"
+        await _send(writer, f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    async def _bring(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        body, status = self.large[asked.target.rpartition("/")[2]], "200 OK"
+        if found := re.fullmatch(r"bytes=(\d+)-(\d+)", asked.headers.get("range", "")):
+            body, status = body[int(found[1]) : int(found[2]) + 1], "206 Partial Content"
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        await _send(writer, head.encode())
+        fault = self.large_faults.pop(0) if self.large_faults else None
+        await _send(writer, body[: fault.at] if fault else body)
 
     async def _run(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
         path, _, query = asked.target.partition("?")

@@ -1,8 +1,8 @@
 """The files of one commit, out of a pack of git. Caller: archives. Runs in a worker thread.
 
 What a person would see after `git clone --depth 1`, less `.git`: by the rules for archives, so
-that nothing lands outside and a link becomes a copy of the file that it leads to. What git only
-points at, submodules and files of Git LFS, is refused: a pointer is no model.
+that nothing lands outside and a link becomes a copy of the file that it leads to. A submodule,
+which git only points at, is refused.
 """
 
 import posixpath
@@ -20,8 +20,6 @@ _KIND = 0o170000
 _LARGEST_LIST = 64 * 1024 * 1024
 _LARGEST_COMMIT = 1024 * 1024
 _LONGEST_LINK = 4096
-_LARGEST_POINTER = 1024
-_POINTER = b"version https://git-lfs.github.com/spec/"
 _TREE = b"tree "
 
 
@@ -82,11 +80,6 @@ class _Files:
         content = self._objects.path(name, "blob")
         if not content.exists():
             raise ArchiveError(f"the repository's pack is broken: {path!r} is not in it")
-        if content.stat().st_size <= _LARGEST_POINTER and _is_pointer(content):
-            raise ArchiveError(
-                f"the repository's entry {path!r} is only a pointer to Git LFS, which is not "
-                "followed; put the file itself into git, or the model into a bucket"
-            )
         sha256 = self._objects.sums.pop(name)
         self._taken[name] = self._unpacking.take(path, content, sha256)
 
@@ -119,8 +112,3 @@ def _checked(folder: str, name: str) -> str:
     if is_odd or name.lower() == _SCRATCH:
         raise ArchiveError(f"the repository's entry {folder + name!r} has a name that is refused")
     return name
-
-
-def _is_pointer(path: Path) -> bool:
-    with path.open("rb") as opened:
-        return opened.read(len(_POINTER)) == _POINTER

@@ -64,15 +64,15 @@ async def find(
         FetchError: there is none, it may not be had, or the server cannot be asked.
     """
     link = _link(session, location, known, limits)
-    async with downloads.watched(limits, location.shown, 0, lambda _: None) as seen:
-        response = await link.get(_HEADERS)
-        try:
-            _check(link, response, f"application/x-{_SERVICE}-advertisement")
-            url = str(response.url.with_query(None)).removesuffix(_REFS)
-            refs = _Refs(location)
-            await refs.read(Lines(response.content, location.shown), seen)
-        finally:
-            response.close()
+    refs, shown = _Refs(location), location.shown
+    response = await link.get(_HEADERS)
+    try:
+        _check(link, response, f"application/x-{_SERVICE}-advertisement")
+        url = str(response.url.with_query(None)).removesuffix(_REFS)
+        async with downloads.watched(limits, shown, 0, lambda _: None) as seen:
+            await refs.read(Lines(response.content, shown), seen)
+    finally:
+        response.close()
     return Repository(link, URL(url, encoded=True), refs.commit(), refs.offered, refs.is_tip)
 
 
@@ -220,12 +220,12 @@ def _link(session: ClientSession, location: Location, known: Credentials, limits
     if given.password or not options.password:
         return made
     user = unquote(given.username or "") or options.user
-    return replace(made, login=weblinks.basic(user, options.password), origin=options.origin)
+    return replace(made, own=weblinks.basic(user, options.password), origin=options.origin)
 
 
 def _check(link: Link, response: ClientResponse, content_type: str) -> None:
     if response.status != _OK:
-        raise _refused(link, response)
+        raise refused(link, response)
     if response.content_type != content_type:
         message = (
             f"{link.location.shown}: {link.location.bucket} does not answer as a git server "
@@ -234,7 +234,8 @@ def _check(link: Link, response: ClientResponse, content_type: str) -> None:
         raise FetchError(Kind.PERMANENT, Reason.STORAGE_UNAVAILABLE, message)
 
 
-def _refused(link: Link, response: ClientResponse) -> FetchError:
+def refused(link: Link, response: ClientResponse) -> FetchError:
+    """Make the error of an answer that is none."""
     shown, host = link.location.shown, link.location.bucket
     said = f"{response.status} {response.reason or ''}".rstrip()
     hint = credentials.hint(link.known, link.origin, "GIT_USERNAME and GIT_PASSWORD")

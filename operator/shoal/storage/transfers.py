@@ -12,6 +12,7 @@ The same `work` given again, for the same fingerprint, goes on where a broken do
 
 # ruff: noqa: PLC0415 - what knows git is imported when the first repository is asked for
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
@@ -195,7 +196,7 @@ class _GitSource:
         return 0
 
     async def download(self, work: Path, room: int, count: Count) -> Sums:
-        from shoal.storage import repositories
+        from shoal.storage import lfsobjects, repositories
 
         job, repository = self._job, self._repository
         with closing(Partial(work)) as partial:
@@ -203,7 +204,17 @@ class _GitSource:
             file = partial.file(f"{folder}/{repository.commit}.{archives.PACK}", 0)
             async with job.watched(0, count) as seen:
                 await repositories.save(repository, file, room, job.limits, seen)
-        sums = await job.unpack(work, archives.PACK, room - file.written)
+            sums = await job.unpack(work, archives.PACK, room - file.written)
+            file.clear()
+            pointers = await asyncio.to_thread(
+                lfsobjects.find, job.location.shown, work / TREE, sums
+            )
+            if pointers.objects:
+                objects = lfsobjects.Objects(repository, pointers, partial)
+                wanted = objects.wanted(room, job.limits)
+                async with job.watched(pointers.size, count) as seen:
+                    await objects.download(wanted, seen)
+                sums = {**sums, **await asyncio.to_thread(objects.place, wanted, work / TREE)}
         job.check(sums, is_single=False)
         return sums
 

@@ -42,7 +42,7 @@ class Link:
     location: Location
     known: Credentials = field(repr=False)
     url: URL = field(repr=False)  # without user and password
-    login: str = field(repr=False)  # those, as a header; for this origin alone
+    own: Mapping[str, str] = field(repr=False)  # headers for this origin alone, such as those
     origin: str  # whose headers the first request has
     patience: float  # seconds until the first line of an answer
     trusted: Authorities = field(repr=False)
@@ -60,7 +60,7 @@ class Link:
             if response.status not in _REDIRECTS or not target:
                 return response
             response.close()
-            url = self._next(url, target)
+            url = self.follow(url, target)
         message = f"{self.location.shown}: was redirected more than {_HOPS} times"
         raise FetchError(Kind.UNKNOWN, Reason.STORAGE_UNAVAILABLE, message)
 
@@ -77,8 +77,8 @@ class Link:
     ) -> ClientResponse:
         # No transparent decompression: the bytes are to be those that the length announces.
         headers = {"Accept-Encoding": "identity"} | _own(url, self.known) | dict(more)
-        if self.login and url.origin() == self.url.origin():
-            headers = {"Authorization": self.login} | headers
+        if url.origin() == self.url.origin():
+            headers = dict(self.own) | headers
         try:
             async with asyncio.timeout(self.patience):
                 return await self.session.request(
@@ -98,7 +98,12 @@ class Link:
             message = f"{host} cannot be reached for {self.location.shown}: {cause(error)}{advice}"
             raise FetchError(Kind.TRANSIENT, Reason.STORAGE_UNAVAILABLE, message) from error
 
-    def _next(self, url: URL, target: str) -> URL:
+    def follow(self, url: URL, target: str) -> URL:
+        """Make the address that a server names instead of, or beside, its own.
+
+        Raises:
+            FetchError: it is none, or none that is as safe.
+        """
         shown = self.location.shown
         try:
             found = url.join(_url(target))
@@ -121,7 +126,7 @@ def make(session: ClientSession, location: Location, known: Credentials, limits:
     """
     try:
         url = _url(location.uri)
-        login = basic(url.user, url.password or "") if url.user else ""
+        login = basic(url.user, url.password or "") if url.user else {}
         bare = url.with_user(None)
     except ValueError as error:
         message = f"storageUri: {location.shown!r} is no address"
@@ -132,7 +137,7 @@ def make(session: ClientSession, location: Location, known: Credentials, limits:
         location=location,
         known=known,
         url=bare,
-        login=login,
+        own=login,
         origin="the link's user" if login else origin,
         patience=min(_ANSWER_SECONDS, limits.stall_seconds),
         trusted=authorities.read(known.environ),
@@ -152,9 +157,10 @@ def cause(error: Exception) -> str:
     return type(error).__name__
 
 
-def basic(user: str, password: str) -> str:
+def basic(user: str, password: str) -> dict[str, str]:
     """Make the header of a user with a password."""
-    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+    login = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {login}"}
 
 
 def _own(url: URL, known: Credentials) -> dict[str, str]:

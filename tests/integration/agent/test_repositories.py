@@ -50,7 +50,7 @@ async def test_a_repository_brings_its_files(site: GitSite, tmp_path: Path) -> N
 
 
 async def test_files_that_git_stores_as_differences_arrive(site: GitSite, tmp_path: Path) -> None:
-    lines = [f"{index}: {hash(index)}\n".encode() * 9 for index in range(3000)]
+    lines = [f"{index}: {index**9}\n".encode() * 9 for index in range(600)]
     files = {f"{n}/weights-{n}.txt": b"".join(lines[n:]) for n in range(150)}
     uri = site.make("m.git")
     site.commit("m.git", files)
@@ -193,9 +193,8 @@ async def test_passwords_stay_with_their_host(site: GitSite, other: Site, tmp_pa
     ("files", "message"),
     [
         pytest.param(
-            {"m/model.bin": POINTER},
-            "the repository's entry 'm/model.bin' is only a pointer to Git LFS, which is not "
-            "followed; put the file itself into git, or the model into a bucket",
+            {"m/model.bin": POINTER.replace(b"size", b"")},
+            "'m/model.bin' is a pointer to Git LFS that cannot be read",
             id="LFS",
         ),
         pytest.param(
@@ -339,7 +338,7 @@ async def test_a_broken_download_is_whole_at_the_next_try(
         ),
         pytest.param(
             whole(
-                b"001e# service=git-upload-pack\n0000003e" + b"1" * 40 + b" HEAD\0ofs-delta\n0000",
+                b"001e# service=git-upload-pack\n0000003c" + b"1" * 40 + b" HEAD\0ofs-delta\n0000",
                 Content_Type="application/x-git-upload-pack-advertisement",
             ),
             "cannot give one commit alone .it offers no shallow and no side-band-64k.",
@@ -347,7 +346,7 @@ async def test_a_broken_download_is_whole_at_the_next_try(
         ),
         pytest.param(
             whole(
-                b"001bERR please come later\n",
+                b"001aERR please come later\n",
                 Content_Type="application/x-git-upload-pack-advertisement",
             ),
             "the git server says: please come later",

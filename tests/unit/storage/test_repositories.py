@@ -97,13 +97,6 @@ def test_a_link_is_a_copy_of_its_file(tmp_path: Path) -> None:
         pytest.param("a", LINK, b"x" * 5000, "blob of more than 4096 bytes", id="long link"),
         pytest.param("a", "60000", b"", "of a kind that git has not", id="device"),
         pytest.param("a", SUBMODULE, b"", "'a' is a submodule, which is not", id="submodule"),
-        pytest.param(
-            "m.bin",
-            FILE,
-            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
-            "'m.bin' is only a pointer to Git LFS",
-            id="LFS",
-        ),
     ],
 )
 def test_an_entry_that_is_refused(
