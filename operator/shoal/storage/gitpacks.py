@@ -275,8 +275,7 @@ class _Delta:
     def __init__(self, base: IO[bytes], told: _Bytes) -> None:
         self._base = base.fileno()
         self._told = told
-        self._length = os.fstat(self._base).st_size
-        if self._number() != self._length:
+        if self._number() != os.fstat(self._base).st_size:
             raise ArchiveError("the repository's pack is broken: a difference is to another base")
         self.size = self._number()
 
@@ -293,10 +292,10 @@ class _Delta:
     def _copied(self, order: int) -> Iterator[bytes]:
         start = self._flagged(order, 4)
         left = self._flagged(order >> 4, 3) or 0x10000
-        if start + left > self._length:
-            raise ArchiveError("the repository's pack is broken: a difference leads too far")
         while left:
             piece = os.pread(self._base, min(left, _COPY), start)
+            if not piece:
+                raise ArchiveError("the repository's pack is broken: a difference leads too far")
             start += len(piece)
             left -= len(piece)
             yield piece
