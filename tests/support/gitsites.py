@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import struct
@@ -20,8 +21,11 @@ from cluster.certificates import Authority
 from support import loops
 
 GIT = shutil.which("git") or "git"
-FILE, LINK, SUBMODULE = "100644", "120000", "160000"
+FILE, FOLDER, LINK, SUBMODULE = "100644", "040000", "120000", "160000"
 _CHUNK = 65536
+_REFUSAL = b"""HTTP/1.1 401 Unauthorized\r
+WWW-Authenticate: Basic realm="git"\r
+Content-Length: 0\r\n\r\n"""
 _ENVIRON = {
     "PATH": os.environ["PATH"],
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -41,6 +45,11 @@ class Asked:
     target: str
     headers: dict[str, str]  # names in lower case
     body: bytes
+
+    @property
+    def wants_pack(self) -> bool:
+        """Whether a commit is asked for, and no list."""
+        return self.target.endswith("/git-upload-pack") and b"want " in self.body
 
 
 @dataclass(frozen=True)
@@ -62,12 +71,14 @@ class GitSite:
     redirects: dict[str, str] = field(default_factory=dict)  # from the start of a target
     asked: list[Asked] = field(default_factory=list)
     authority: Path | None = None
+    version: str = ""  # of the protocol; "" is what is asked for
     large: dict[str, bytes] = field(default_factory=dict)  # what Git LFS has, by sha256
     large_faults: list[Fault] = field(default_factory=list)
 
-    def make(self, name: str, *config: str) -> str:
+    def make(self, name: str, *config: str, names: str = "sha1") -> str:
         """Make an empty repository; return its address."""
-        _git("init", "--quiet", "--bare", "--initial-branch=main", str(self.root / name))
+        made = ("--bare", "--initial-branch=main", f"--object-format={names}")
+        _git("init", "--quiet", *made, str(self.root / name))
         for row in config:
             _git("-C", str(self.root / name), "config", *row.split("="))
         return f"{self.url}/{name}"
@@ -81,6 +92,23 @@ class GitSite:
         repository = str(self.root / name)
         _git("-C", repository, "fast-import", "--quiet", "--force", given=b"".join(rows))
         return _git("-C", repository, "rev-parse", ref)
+
+    def list(self, name: str, *rows: tuple[str, str, str]) -> str:
+        """Write a folder of mode, id and name of each entry, whatever they are; return its id."""
+        kinds = {FOLDER: "tree", SUBMODULE: "commit"}
+        lines = [f"{mode} {kinds.get(mode, 'blob')} {what}\t{text}\n" for mode, what, text in rows]
+        given = "".join(lines).encode()
+        return _git("-C", str(self.root / name), "mktree", "--missing", given=given)
+
+    def store(self, name: str, content: bytes) -> str:
+        """Write a content alone; return its id."""
+        return _git("-C", str(self.root / name), "hash-object", "-w", "--stdin", given=content)
+
+    def publish(self, name: str, tree: str) -> None:
+        """Make a commit of a folder the newest one."""
+        told = ("-c", "user.name=A", "-c", "user.email=a@example.com", "-C", str(self.root / name))
+        commit = _git(*told, "commit-tree", "-m", "x", tree)
+        _git(*told, "update-ref", "refs/heads/main", commit)
 
     def point(self, content: bytes) -> bytes:
         """Put a file into Git LFS; return what git has of it."""
@@ -101,7 +129,7 @@ class GitSite:
     @property
     def packs(self) -> int:
         """How many packs were asked for."""
-        return sum(each.method == "POST" for each in self.asked)
+        return sum(each.wants_pack for each in self.asked)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request of a connection, and end it."""
@@ -126,7 +154,7 @@ class GitSite:
             head = f"302 Found\r\nLocation: {to}{asked.target.removeprefix(start)}"
             await _send(writer, f"HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n".encode())
         elif self.login and given != f"Basic {login}":
-            await _send(writer, b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+            await _send(writer, _REFUSAL)
         elif asked.target.endswith("/info/lfs/objects/batch"):
             await self._list(asked, writer)
         else:
@@ -135,7 +163,7 @@ class GitSite:
     async def _list(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
         """Name links on another host, where the repository's password must not come."""
         wanted = json.loads(asked.body)
-        assert (wanted["operation"], wanted["transfers"]) == ("download", ["basic"])
+        assert (wanted["operation"], wanted.get("transfers", ["basic"])) == ("download", ["basic"])
         elsewhere = self.url.replace("127.0.0.1", "localhost")
         rows = []
         for row in wanted["objects"]:
@@ -151,11 +179,15 @@ class GitSite:
     async def _bring(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
         body, status = self.large[asked.target.rpartition("/")[2]], "200 OK"
         if found := re.fullmatch(r"bytes=(\d+)-(\d+)", asked.headers.get("range", "")):
-            body, status = body[int(found[1]) : int(found[2]) + 1], "206 Partial Content"
+            span = f"Content-Range: bytes {found[1]}-{found[2]}/{len(body)}"
+            status = f"206 Partial Content\r\n{span}"
+            body = body[int(found[1]) : int(found[2]) + 1]
         head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         await _send(writer, head.encode())
         fault = self.large_faults.pop(0) if self.large_faults else None
         await _send(writer, body[: fault.at] if fault else body)
+        if fault and fault.how == "hang":
+            await asyncio.sleep(3600)
 
     async def _run(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
         path, _, query = asked.target.partition("?")
@@ -166,11 +198,17 @@ class GitSite:
             "REQUEST_METHOD": asked.method,
             "CONTENT_TYPE": asked.headers.get("content-type", ""),
             "CONTENT_LENGTH": str(len(asked.body)),
-            "GIT_PROTOCOL": asked.headers.get("git-protocol", ""),
+            "GIT_PROTOCOL": self.version or asked.headers.get("git-protocol", ""),
         }
         pipe = asyncio.subprocess.PIPE
         program = await asyncio.create_subprocess_exec(
-            GIT, "http-backend", env=environ, stdin=pipe, stdout=pipe, stderr=pipe
+            GIT,
+            "http-backend",
+            env=environ,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            start_new_session=True,
         )
         try:
             assert program.stdin
@@ -183,12 +221,19 @@ class GitSite:
                 first, _, head = head.partition("\r\n")
                 status = first.removeprefix("Status: ")
             await _send(writer, f"HTTP/1.1 {status}\r\nConnection: close\r\n{head}".encode())
-            fault = self.faults.pop(0) if self.faults and asked.method == "POST" else None
+            fault = self.faults.pop(0) if self.faults and asked.wants_pack else None
             await _relay(program.stdout, writer, fault)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                program.kill()
-            await program.communicate()
+            await _end(program)
+
+
+async def _end(program: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(program.pid, signal.SIGKILL)
+    with contextlib.suppress(asyncio.CancelledError):  # the site ends too
+        await program.communicate()
+        return
+    await program.communicate()
 
 
 async def _relay(

@@ -1,9 +1,7 @@
 """Archives unpacked safely: nothing outside the folder, no links out of it, no devices, no bombs.
 
-A pack, which a git server sends of a repository, is one too. Runs in a worker thread; nothing
-here knows the event loop.
+Runs in a worker thread; nothing here knows the event loop.
 """
-# ruff: noqa: PLC0415 - few agents ever see a pack
 
 import errno
 import struct
@@ -16,7 +14,6 @@ from pathlib import Path
 from shoal.storage import tars, zips
 from shoal.storage.unpackings import ArchiveError, Unpacking
 
-PACK = "pack"
 _SUFFIXES = {".zip": "zip", ".tar": "tar", ".tar.gz": "tar", ".tgz": "tar"}
 _TYPES = {
     "application/zip": "zip",
@@ -53,6 +50,11 @@ def kind(name: str, content_type: str = "") -> str:
     return "" if lower.endswith(".gz") else offered
 
 
+def growth(size: int, ratio: float) -> int:
+    """Tell how many bytes may come of what is packed into `size` bytes."""
+    return max(_FLOOR, int(ratio * size))
+
+
 def unpack(
     archive: Path, into: Path, found: str, limit: int, *, files: int = 100_000, ratio: float = 100
 ) -> Mapping[str, str]:
@@ -65,35 +67,25 @@ def unpack(
         ArchiveError: it is broken, or has an entry that is refused.
         ArchiveTooBigError: its content is larger than `limit`.
     """
-    growth = max(_FLOOR, int(ratio * archive.stat().st_size))
-    is_pack = found == PACK
-    whole = "repository's pack" if is_pack else f"{found} archive"
-    unpacking = Unpacking(into, limit, growth, files, "repository" if is_pack else "archive")
+    bound = growth(archive.stat().st_size, ratio)
+    unpacking = Unpacking(into, limit, bound, files)
     try:
-        _unpack(archive, found, unpacking)
+        if found == "zip":
+            zips.unpack(archive, unpacking)
+        else:
+            tars.unpack(archive, unpacking)
     except ArchiveError:
         raise
     except _BROKEN as error:
         # What the library raises for damaged bytes is not always an error of its own kind.
-        raise ArchiveError(f"the {whole} is broken: {error}") from error
+        raise ArchiveError(f"the {found} archive is broken: {error}") from error
     except (ValueError, NotImplementedError) as error:
-        raise ArchiveError(f"the {whole} cannot be read: {error}") from error
+        raise ArchiveError(f"the {found} archive cannot be read: {error}") from error
     except OSError as error:
         if error.errno in _ODD_NAMES:
             said = f"an entry's name cannot be used here: {error.strerror}"
-            raise ArchiveError(f"the {whole} cannot be read: {said}") from error
+            raise ArchiveError(f"the {found} archive cannot be read: {said}") from error
         if error.errno is None:  # gzip.BadGzipFile
-            raise ArchiveError(f"the {whole} is broken: {error}") from error
+            raise ArchiveError(f"the {found} archive is broken: {error}") from error
         raise
     return unpacking.sums
-
-
-def _unpack(archive: Path, found: str, unpacking: Unpacking) -> None:
-    if found == PACK:
-        from shoal.storage import gittrees
-
-        gittrees.unpack(archive, unpacking)
-    elif found == "zip":
-        zips.unpack(archive, unpacking)
-    else:
-        tars.unpack(archive, unpacking)

@@ -108,18 +108,6 @@ async def _piece(
         raise FetchError(Kind.TRANSIENT, Reason.DOWNLOAD_FAILED, message)
 
 
-async def cut(body: AsyncIterator[bytes], skip: int, size: int) -> AsyncGenerator[bytes, None]:
-    """Take `size` bytes of a body, after `skip`: some servers bring all where a part was asked."""
-    async for chunk in body:
-        wanted = chunk[skip : skip + size]
-        skip = max(0, skip - len(chunk))
-        size -= len(wanted)
-        if wanted:
-            yield wanted
-        if not size:
-            return
-
-
 _slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
     weakref.WeakKeyDictionary()
 )

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 
 from shoal.reasons import Reason
-from shoal.storage import downloads, listings, uris
+from shoal.storage import listings, uris
 from shoal.storage.authorities import Authorities
 from shoal.storage.buckets import Found, Item
 from shoal.storage.credentials import HuggingFaceOptions
@@ -83,10 +83,16 @@ async def _read(
     headers = {} if span == (0, item.size) else {"Range": f"bytes={start}-{end - 1}"}
     url = f"{hub.endpoint}/{hub.repository}/resolve/{quote(commit)}/{quote(item.key)}"
     async with _get(hub, url, headers) as answer:
+        # A server may bring all of a file where a part was asked for.
         skip = 0 if answer.status == _PARTIAL else start
-        body = answer.content.iter_chunked(_CHUNK)
-        async for chunk in downloads.cut(body, skip, end - start):
-            yield chunk
+        async for chunk in answer.content.iter_chunked(_CHUNK):
+            wanted = chunk[skip : skip + end - start]
+            skip = max(0, skip - len(chunk))
+            start += len(wanted)
+            if wanted:
+                yield wanted
+            if start >= end:
+                return
 
 
 @asynccontextmanager

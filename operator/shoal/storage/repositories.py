@@ -1,213 +1,299 @@
 """Git repositories over http(s): `https://HOST/PATH.git[#REVISION]`. Caller: transfers.
 
 ```
- GET  …/info/refs?service=git-upload-pack     every branch and tag with its commit
- POST …/git-upload-pack   want COMMIT, deepen 1   a pack: that commit and its files alone
+ GET …/info/refs   asked as a link is: redirects, authorities, refusals; git is told where it ends
+ git ls-remote     the commit that the revision names now
+ git fetch         that commit alone, into a scratch folder
+ git read-tree     its files, as git stores them, into the tree
+ git lfs fetch     what they only point at
 ```
 
-This is git's own protocol (gitprotocol-http), in the version that every server speaks. The
-requests are those of a link: the same redirects, authorities, headers and secrecy.
+The files then follow the rules for archives: links become copies, and nothing leads out.
 """
 
+import asyncio
 import hashlib
+import posixpath
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from aiohttp import ClientResponse, ClientSession
-from yarl import URL
 
 from shoal.reasons import Reason
-from shoal.storage import credentials, downloads, gitlines, threads, weblinks
+from shoal.storage import archives, credentials, downloads, gitcommands, weblinks
 from shoal.storage.credentials import Credentials
 from shoal.storage.failures import FetchError, Kind, status_kind
-from shoal.storage.gitlines import FLUSH, SECTION, Lines
+from shoal.storage.gitcommands import LFS, Count, Git, Scratch
+from shoal.storage.jobs import TREE, Job, Sums
 from shoal.storage.limits import Limits
-from shoal.storage.partials import File
+from shoal.storage.unpackings import ArchiveError, Unpacking
 from shoal.storage.uris import Location
 from shoal.storage.weblinks import Link
-
-Count = Callable[[int], None]
 
 _OK = 200
 _SERVICE = "git-upload-pack"
 _REFS = "/info/refs"
 # GitHub answers no program that is not called git.
-_HEADERS = {"User-Agent": "git/shoal"}
-_NEEDED = {"shallow", "side-band-64k"}
-_ANY_COMMIT = {"allow-any-sha1-in-want", "allow-reachable-sha1-in-want"}
-_OTHER_NAMES = "object-format=sha256"
+_HEADERS = {"User-Agent": "git/shoal", "Git-Protocol": "version=2"}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_NOTHING = "0" * 40
-_DATA, _PROGRESS, _FAILURE = 1, 2, 3
-_SUM_BYTES = 20
+_SHA1_DIGITS, _SHA256_DIGITS = 40, 64
+_SCRATCH = "git"
+_FETCHED = "fetched"
+_LINK, _SUBMODULE = "120000", "160000"
+_LONGEST_LINK = 4096
+# The files of a commit as they are: no line ends, keywords, encodings or filters.
+_AS_IT_IS = "* -text -ident -filter !eol !working-tree-encoding\n"
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/[^\0]*\noid sha256:([0-9a-f]{64})\nsize (\d+)\n"
+)
+_MARK = b"version https://git-lfs.github.com/spec/"
+_LARGEST_POINTER = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A commit of a repository, as its server offered it."""
+    """A commit of a repository, or the tag that names it: a source, as transfers knows them."""
 
-    link: Link = field(repr=False)
-    url: URL = field(repr=False)  # after redirects
+    git: Git = field(repr=False)
+    job: Job
     commit: str
-    offered: frozenset[str]
-    is_tip: bool  # of a branch or tag
+    size: int = 0  # is never announced
+
+    @property
+    def fingerprint(self) -> str:
+        """The same text means the same content."""
+        return self.job.fingerprint([self.commit])
+
+    async def download(self, work: Path, room: int, count: Count) -> Sums:
+        """Make the tree of the commit's files, with at most `room` more bytes on the disk.
+
+        Raises:
+            FetchError: the server refuses or stops, or something in it is refused.
+        """
+        git, job, tree = self.git, self.job, work / TREE
+        scratch = Scratch(work / _SCRATCH, room=room)
+        async with job.watched(0, count) as seen:
+            await _fetch(git, self.commit, replace(scratch, seen=seen))
+        sums = await _write(self, tree, scratch)
+        pointers = await asyncio.to_thread(_pointers, job.location.shown, tree, sums)
+        if pointers:
+            _accept(job, pointers, room)
+            async with job.watched(_size(pointers), count) as seen:
+                await _fetch_large(git, self.commit, replace(scratch, seen=seen), pointers)
+            await asyncio.to_thread(_place, scratch.folder, tree, pointers)
+        await asyncio.to_thread(shutil.rmtree, scratch.folder)
+        found = {**sums, **{path: name for path, (name, _) in pointers.items()}}
+        job.check(found, is_single=False)
+        return found
 
 
-async def find(
-    session: ClientSession, location: Location, known: Credentials, limits: Limits
-) -> Repository:
+async def find(session: ClientSession, job: Job, known: Credentials) -> Repository:
     """Ask which commit the revision names now.
 
     Raises:
-        FetchError: there is none, it may not be had, or the server cannot be asked.
+        FetchError: there is none, it may not be had, or it cannot be asked.
     """
+    location, limits = job.location, job.limits
     link = _link(session, location, known, limits)
-    refs, shown = _Refs(location), location.shown
     response = await link.get(_HEADERS)
     try:
-        _check(link, response, f"application/x-{_SERVICE}-advertisement")
-        url = str(response.url.with_query(None)).removesuffix(_REFS)
-        async with downloads.watched(limits, shown, 0, lambda _: None) as seen:
-            await refs.read(Lines(response.content, shown), seen)
+        _check(link, response)
+        url = response.url.with_query(None)
     finally:
         response.close()
-    return Repository(link, URL(url, encoded=True), refs.commit(), refs.offered, refs.is_tip)
+    git = Git(
+        shown=location.shown,
+        url=str(url).removesuffix(_REFS),
+        origin=str(url.origin()),
+        headers=link.headers(url),
+        authority=link.trusted.text,
+        path=known.environ.get("PATH", "/usr/bin:/bin"),
+        limits=limits,
+    )
+    git.find("git", "is a git repository")
+    if _COMMIT.fullmatch(location.revision):
+        return Repository(git, job, location.revision)
+    return Repository(git, job, await _ask(git, location))
 
 
-async def save(
-    repository: Repository, file: File, room: int, limits: Limits, count: Count
-) -> None:
-    """Write the pack of the commit to `file`, at most `room` bytes; `count` is told of bytes.
+async def _ask(git: Git, location: Location) -> str:
+    shown, revision = location.shown, location.revision
+    whole = (f"refs/heads/{revision}", f"refs/tags/{revision}", revision)
+    names = whole if revision else ("HEAD",)
+    found: dict[str, str] = {}
 
-    Raises:
-        FetchError: the server refuses or stops, or it is too much.
-    """
-    link, shown = repository.link, repository.link.location.shown
-    headers, body = _request(repository)
-    response = await link.post(repository.url / _SERVICE, headers, body)
-    file.clear()
-    done, whole, last = 0, hashlib.sha1(usedforsecurity=False), b""
+    def take(row: str) -> None:
+        commit, _, name = row.partition("\t")
+        if name in names:
+            found[name] = commit
+
+    async with downloads.watched(git.limits, shown, 0, lambda _: None) as seen:
+        scratch = Scratch(Path("/nonexistent"), seen)
+        await git.run(["ls-remote", "--", git.url, *names], scratch, take=take)
+    for name in names:
+        if name in found:
+            return found[name]
+    message = (
+        f"{shown}: it has no branch or tag {revision!r}; a commit is named by all of its 40 digits"
+        if revision
+        else f"{shown}: it is empty, or has no default branch; name a branch behind a #"
+    )
+    raise FetchError(Kind.PERMANENT, Reason.MODEL_NOT_FOUND, message)
+
+
+async def _fetch(git: Git, commit: str, scratch: Scratch) -> None:
+    """Bring the commit, unless a try before did; half of a pack cannot be gone on with."""
+    folder = scratch.folder
+    if (folder / _FETCHED).exists():
+        return
+    await asyncio.to_thread(_clear, folder)
+    kind = "sha1" if len(commit) == _SHA1_DIGITS else "sha256"
+    await git.run(["init", "-q", "--bare", "--template=", f"--object-format={kind}"], scratch)
+    (folder / "info").mkdir()
+    (folder / "info" / "attributes").write_text(_AS_IT_IS)
+    alone = ["--depth=1", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"]
+    await git.run(["fetch", "--progress", *alone, "--", git.url, commit], scratch)
+    (folder / _FETCHED).touch()
+
+
+async def _write(repository: Repository, tree: Path, scratch: Scratch) -> Sums:
+    """Write the files of the commit; what they are is looked at before."""
+    git, job, commit = repository.git, repository.job, repository.commit
+    await asyncio.to_thread(_clear, tree)
+    packed = await asyncio.to_thread(gitcommands.measure, scratch.folder)
+    with job.judging(scratch.room - packed) as bound:
+        growth = archives.growth(packed, job.limits.ratio)
+        files = _Files(tree, Unpacking(tree, bound, growth, job.limits.files, "repository"))
+        listing = ["ls-tree", "-r", "-l", "-z", "--full-tree", commit]
+        await git.run(listing, scratch, take=files.add, end="\0")
+        await git.run([f"--work-tree={tree}", "read-tree", "--reset", "-u", commit], scratch)
+        return await asyncio.to_thread(files.finish)
+
+
+def _clear(folder: Path) -> None:
+    """Make an empty folder, in a worker thread; there may be one of a try before."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+
+
+class _Files:
+    """The files of a commit: what git says of them, and what they are on the disk."""
+
+    def __init__(self, tree: Path, unpacking: Unpacking) -> None:
+        self._tree = tree
+        self._unpacking = unpacking
+        self._files: list[str] = []
+        self._links: list[str] = []
+
+    def add(self, row: str) -> None:
+        """Look at an entry before any is written."""
+        told, _, name = row.partition("\t")
+        mode, _, _, size = told.split()
+        self._unpacking.count()
+        if mode == _SUBMODULE:
+            raise ArchiveError(
+                f"the repository's entry {name!r} is a submodule, which is not followed; "
+                "put its files into this repository, or name its own address"
+            )
+        if mode == _LINK and int(size) > _LONGEST_LINK:
+            raise ArchiveError(f"the repository's entry {name!r} links to no file within it")
+        self._unpacking.expect(int(size), name)
+        self._unpacking.add(int(size))
+        (self._links if mode == _LINK else self._files).append(name)
+
+    def finish(self) -> Sums:
+        """Sum the files up, and make each link a copy, in a worker thread."""
+        for name in self._files:
+            with (self._tree / name).open("rb") as opened:
+                self._unpacking.sums[name] = hashlib.file_digest(opened, "sha256").hexdigest()
+        for name in self._links:
+            path = self._tree / name
+            target = path.read_bytes().decode("utf-8", "surrogateescape")
+            path.unlink()
+            self._unpacking.link(name, posixpath.dirname(name), target)
+        self._unpacking.finish()
+        return self._unpacking.sums
+
+
+Pointers = Mapping[str, tuple[str, int]]  # by path: the sha256 and the bytes of what is meant
+
+
+def _pointers(shown: str, tree: Path, paths: Iterable[str]) -> Pointers:
+    """Find the files that only point at others, in a worker thread."""
+    found = {}
+    for path in sorted(paths):
+        if (tree / path).stat().st_size > _LARGEST_POINTER:
+            continue
+        text = (tree / path).read_bytes()
+        if not text.startswith(_MARK):
+            continue
+        match = _POINTER.match(text)
+        if match is None:
+            message = f"{shown}: {path!r} is a pointer to Git LFS that cannot be read"
+            raise FetchError(Kind.PERMANENT, Reason.INVALID_ARTIFACT, message)
+        found[path] = (match[1].decode(), int(match[2]))
+    return found
+
+
+def _accept(job: Job, pointers: Pointers, room: int) -> None:
+    """Look at how much is to come."""
+    shown, size = job.location.shown, _size(pointers)
+    job.limits.accept_size(shown, size)
+    if size > room:
+        message = f"{shown}: has {size} bytes in Git LFS, and there is room for {room} more"
+        raise FetchError(Kind.PERMANENT, Reason.STORE_FULL, message)
+
+
+def _size(pointers: Pointers) -> int:
+    return sum(size for _, size in pointers.values())
+
+
+async def _fetch_large(git: Git, commit: str, scratch: Scratch, pointers: Pointers) -> None:
+    git.find(LFS, f"{next(iter(pointers))!r} is only a pointer to Git LFS")
+    await asyncio.to_thread(_recover, scratch.folder)
+    # A repository's own settings may leave files out: the flags count before them.
+    order = ["lfs", "fetch", "--include=", "--exclude=", "origin", commit]
     try:
-        _check(link, response, f"application/x-{_SERVICE}-result")
-        async for piece in _pieces(Lines(response.content, shown), count):
-            limits.accept_size(shown, done + len(piece))
-            if done + len(piece) > room:
-                message = f"{shown}: more than the {room} bytes that there is room for"
-                raise FetchError(Kind.PERMANENT, Reason.STORE_FULL, message)
-            await threads.run(len(piece), file.write, done, piece)
-            done += len(piece)
-            last += piece
-            whole.update(last[:-_SUM_BYTES])
-            last = last[-_SUM_BYTES:]
-    finally:
-        response.close()
-    if whole.digest() != last:
-        message = f"{shown}: what came of it is damaged: its checksum is another one"
-        raise FetchError(Kind.TRANSIENT, Reason.DOWNLOAD_FAILED, message)
+        await git.run(order, scratch)
+    except FetchError as error:
+        lost = _lost(scratch.folder, pointers)
+        if not lost:
+            raise
+        message = f"{error.message} ({lost[0]!r} is only a pointer to Git LFS)"
+        raise FetchError(error.kind, error.reason, message) from error
+    if lost := _lost(scratch.folder, pointers):
+        shown = git.shown
+        message = f"{shown}: {lost[0]!r} is only a pointer to Git LFS, which did not bring it"
+        raise FetchError(Kind.UNKNOWN, Reason.MODEL_NOT_FOUND, message)
 
 
-async def _pieces(lines: Lines, count: Count) -> AsyncGenerator[bytes, None]:
-    """Read the pack out of an answer; whatever the server sends is a sign of life."""
-    has_begun = False
-    while True:
-        line = await lines.read()
-        band = line[0] if line else 0
-        if line is None and has_begun:
-            return
-        if line and band == _DATA:
-            has_begun = True
-            count(len(line) - 1)
-            if len(line) > 1:
-                yield line[1:]
-        elif line and band == _FAILURE:
-            raise lines.refusal(line[1:])
-        elif band == _PROGRESS:
-            has_begun = True
-            count(0)
+def _recover(folder: Path) -> None:
+    """Let git-lfs go on with what a killed one left: it looks for it under another name."""
+    parts = [each for each in (folder / "lfs" / "incomplete").glob("*") if each.suffix != ".part"]
+    for each in sorted(parts, key=lambda part: part.stat().st_size):
+        each.replace(each.with_name(f"{each.name[:_SHA256_DIGITS]}.part"))
 
 
-def _request(repository: Repository) -> tuple[Mapping[str, str], bytes]:
-    """Ask for one commit without those before it.
-
-    A commit that no branch or tag names is asked for by version 2 of the protocol, where a
-    server does not offer it: that version gives every commit that can be reached.
-    """
-    headers = _HEADERS | {"Content-Type": f"application/x-{_SERVICE}-request"}
-    want, deepen, done = f"want {repository.commit}", "deepen 1", "done"
-    if repository.is_tip or repository.offered & _ANY_COMMIT:
-        told = sorted(repository.offered & {*_NEEDED, "ofs-delta", "no-progress"} - {"shallow"})
-        lines = [gitlines.encode(" ".join([want, *told])), gitlines.encode(deepen), FLUSH]
-        return headers, b"".join([*lines, gitlines.encode(done)])
-    words = ["no-progress", "ofs-delta", want, deepen, done]
-    lines = [gitlines.encode("command=fetch"), SECTION, *map(gitlines.encode, words), FLUSH]
-    return headers | {"Git-Protocol": "version=2"}, b"".join(lines)
+def _lost(folder: Path, pointers: Pointers) -> Sequence[str]:
+    return [path for path, (name, _) in pointers.items() if not _large(folder, name).exists()]
 
 
-class _Refs:
-    """What a server says of its branches and tags; only those that may be meant are kept."""
+def _large(folder: Path, name: str) -> Path:
+    return folder / "lfs" / "objects" / name[:2] / name[2:4] / name
 
-    def __init__(self, location: Location) -> None:
-        self.offered: frozenset[str] = frozenset()
-        self.is_tip = False
-        self._location = location
-        self._names = _names(location.revision)
-        self._found: dict[str, str] = {}
-        self._is_empty = True
 
-    async def read(self, lines: Lines, seen: Count) -> None:
-        if (await lines.read() or b"").startswith(b"# "):
-            await lines.read()  # the mark behind the service's name
-            while (line := await lines.read()) is not None:
-                seen(len(line))
-                self._take(line)
-        if _OTHER_NAMES in self.offered:
-            message = f"{self._location.shown}: names its commits by SHA-256, which is not read"
-            raise FetchError(Kind.PERMANENT, Reason.STORAGE_UNAVAILABLE, message)
-        if missing := _NEEDED - self.offered:
-            message = (
-                f"{self._location.shown}: its server cannot give one commit alone "
-                f"(it offers no {' and no '.join(sorted(missing))})"
-            )
-            raise FetchError(Kind.PERMANENT, Reason.STORAGE_UNAVAILABLE, message)
-
-    def _take(self, line: bytes) -> None:
-        row, _, offered = line.partition(b"\0")
-        commit, _, name = row.decode(errors="replace").strip().partition(" ")
-        if offered:
-            self.offered = frozenset(offered.decode(errors="replace").split())
-        self._is_empty &= commit == _NOTHING
-        self.is_tip |= commit == self._location.revision
-        if name in self._names:
-            self._found[name] = commit
-
-    def commit(self) -> str:
-        """Choose the commit that is meant."""
-        shown, revision = self._location.shown, self._location.revision
-        if self._is_empty:
-            message = f"{shown}: the repository is empty"
-        elif _COMMIT.fullmatch(revision):
-            return revision
-        elif found := next((name for name in self._names if name in self._found), ""):
-            self.is_tip = True
-            return self._found[found]
-        elif revision:
-            message = (
-                f"{shown}: it has no branch or tag {revision!r}; "
-                "a commit is named by all of its 40 digits"
-            )
+def _place(folder: Path, tree: Path, pointers: Pointers) -> None:
+    """Put the files where the pointers are, in a worker thread."""
+    last = {name: path for path, (name, _) in pointers.items()}
+    for path, (name, _) in pointers.items():
+        if path != last[name]:
+            shutil.copyfile(_large(folder, name), tree / path)
         else:
-            message = f"{shown}: it has no default branch; name one behind a #"
-        raise FetchError(Kind.PERMANENT, Reason.MODEL_NOT_FOUND, message)
-
-
-def _names(revision: str) -> tuple[str, ...]:
-    """List what a revision may be called, what counts first first; a tag is what it points at."""
-    if not revision:
-        return ("HEAD",)
-    whole = ("refs/heads/" + revision, "refs/tags/" + revision, revision)
-    return tuple(name for each in whole for name in (f"{each}^{{}}", each))
+            _large(folder, name).replace(tree / path)
 
 
 def _link(session: ClientSession, location: Location, known: Credentials, limits: Limits) -> Link:
@@ -223,10 +309,10 @@ def _link(session: ClientSession, location: Location, known: Credentials, limits
     return replace(made, own=weblinks.basic(user, options.password), origin=options.origin)
 
 
-def _check(link: Link, response: ClientResponse, content_type: str) -> None:
+def _check(link: Link, response: ClientResponse) -> None:
     if response.status != _OK:
-        raise refused(link, response)
-    if response.content_type != content_type:
+        raise _refused(link, response)
+    if response.content_type != f"application/x-{_SERVICE}-advertisement":
         message = (
             f"{link.location.shown}: {link.location.bucket} does not answer as a git server "
             f"does, but with {response.content_type}"
@@ -234,7 +320,7 @@ def _check(link: Link, response: ClientResponse, content_type: str) -> None:
         raise FetchError(Kind.PERMANENT, Reason.STORAGE_UNAVAILABLE, message)
 
 
-def refused(link: Link, response: ClientResponse) -> FetchError:
+def _refused(link: Link, response: ClientResponse) -> FetchError:
     """Make the error of an answer that is none."""
     shown, host = link.location.shown, link.location.bucket
     said = f"{response.status} {response.reason or ''}".rstrip()

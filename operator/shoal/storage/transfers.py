@@ -10,13 +10,10 @@
 The same `work` given again, for the same fingerprint, goes on where a broken download stopped.
 """
 
-# ruff: noqa: PLC0415 - what knows git is imported when the first repository is asked for
-
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from aiohttp import ClientSession
 
@@ -31,9 +28,6 @@ from shoal.storage.limits import Limits
 from shoal.storage.partials import File, Partial
 from shoal.storage.uris import Location, Scheme
 from shoal.storage.webfiles import Page
-
-if TYPE_CHECKING:
-    from shoal.storage.repositories import Repository
 
 TREE = jobs.TREE
 
@@ -102,9 +96,9 @@ async def opened(
     """
     job = Job(location, digest, limits or Limits())
     if location.is_repository:
-        from shoal.storage import repositories
+        from shoal.storage import repositories  # noqa: PLC0415 - few agents ever ask for one
 
-        yield _GitSource(job, await repositories.find(session, location, known, job.limits))
+        yield await repositories.find(session, job, known)
         return
     if location.scheme in {Scheme.HTTP, Scheme.HTTPS}:
         async with webfiles.opened(session, location, known, job.limits) as page:
@@ -180,43 +174,6 @@ class _WebSource:
             sums = await threads.run(file.written, _sums, {page.name: file})
         self._job.check(sums, is_single=True)
         return await self._job.unpack(work, kind, left - file.written) if kind else sums
-
-
-class _GitSource:
-    def __init__(self, job: Job, repository: "Repository") -> None:
-        self._job = job
-        self._repository = repository
-
-    @property
-    def fingerprint(self) -> str:
-        return self._job.fingerprint([self._repository.commit])
-
-    @property
-    def size(self) -> int:
-        return 0
-
-    async def download(self, work: Path, room: int, count: Count) -> Sums:
-        from shoal.storage import lfsobjects, repositories
-
-        job, repository = self._job, self._repository
-        with closing(Partial(work)) as partial:
-            folder = job.folder(work, archives.PACK)
-            file = partial.file(f"{folder}/{repository.commit}.{archives.PACK}", 0)
-            async with job.watched(0, count) as seen:
-                await repositories.save(repository, file, room, job.limits, seen)
-            sums = await job.unpack(work, archives.PACK, room - file.written)
-            file.clear()
-            pointers = await asyncio.to_thread(
-                lfsobjects.find, job.location.shown, work / TREE, sums
-            )
-            if pointers.objects:
-                objects = lfsobjects.Objects(repository, pointers, partial)
-                wanted = objects.wanted(room, job.limits)
-                async with job.watched(pointers.size, count) as seen:
-                    await objects.download(wanted, seen)
-                sums = {**sums, **await asyncio.to_thread(objects.place, wanted, work / TREE)}
-        job.check(sums, is_single=False)
-        return sums
 
 
 def _sums(files: Mapping[str, File]) -> Sums:

@@ -1,7 +1,7 @@
 """Where the entries of an archive go: inside a folder, each once, no more than may be.
 
 A repository's files go there in the same way, so the words say which of the two it is.
-Callers: tars, zips, gittrees. Runs in a worker thread.
+Callers: tars, zips, repositories. Runs in a worker thread.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ class Unpacking:
         self, into: Path, limit: int, growth: int, files: int, what: str = "archive"
     ) -> None:
         self.files = files
-        self.into = into
+        self._into = into
         self.sums: dict[str, str] = {}
         self._links: dict[str, str] = {}
         self._what = what
@@ -76,7 +76,7 @@ class Unpacking:
 
     def folder(self, name: str) -> None:
         """Make a folder."""
-        (self.into / path(name, self._what)).mkdir(parents=True, exist_ok=True)
+        (self._into / path(name, self._what)).mkdir(parents=True, exist_ok=True)
 
     def file(self, name: str, source: IO[bytes]) -> None:
         """Write a file.
@@ -86,7 +86,7 @@ class Unpacking:
         """
         where = self._free(name)
         whole = hashlib.sha256()
-        with (self.into / where).open("xb") as sink:
+        with (self._into / where).open("xb") as sink:
             while block := source.read(_BLOCK):
                 self.expect(len(block), name)
                 self.add(len(block))
@@ -94,20 +94,9 @@ class Unpacking:
                 sink.write(block)
         self.sums[where] = whole.hexdigest()
 
-    def take(self, name: str, source: Path, sha256: str) -> str:
-        """Move a file in that was written and counted before; return its path.
-
-        Raises:
-            ArchiveError: another one has its name.
-        """
-        where = self._free(name)
-        source.rename(self.into / where)
-        self.sums[where] = sha256
-        return where
-
     def copy(self, name: str, source: str) -> None:
         """Write a file that has the content of one that was written before."""
-        with (self.into / source).open("rb") as opened:
+        with (self._into / source).open("rb") as opened:
             self.file(name, opened)
 
     def link(self, name: str, base: str, target: str) -> None:
@@ -146,7 +135,7 @@ class Unpacking:
         where = path(name, self._what)
         if not where.parts:
             raise ArchiveError(f"the {self._what}'s entry {name!r} has no name")
-        target = self.into / where
+        target = self._into / where
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             raise ArchiveError(f"the {self._what} has {name!r} twice")

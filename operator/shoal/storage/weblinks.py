@@ -60,31 +60,17 @@ class Link:
             if response.status not in _REDIRECTS or not target:
                 return response
             response.close()
-            url = self.follow(url, target)
+            url = self._next(url, target)
         message = f"{self.location.shown}: was redirected more than {_HOPS} times"
         raise FetchError(Kind.UNKNOWN, Reason.STORAGE_UNAVAILABLE, message)
 
-    async def post(self, url: URL, more: Mapping[str, str], body: bytes) -> ClientResponse:
-        """Ask by sending something, without redirects; the caller closes the response.
-
-        Raises:
-            FetchError: nobody answers.
-        """
-        return await self._ask(url, more, body)
-
-    async def _ask(
-        self, url: URL, more: Mapping[str, str], body: bytes | None = None
-    ) -> ClientResponse:
+    async def _ask(self, url: URL, more: Mapping[str, str]) -> ClientResponse:
         # No transparent decompression: the bytes are to be those that the length announces.
-        headers = {"Accept-Encoding": "identity"} | _own(url, self.known) | dict(more)
-        if url.origin() == self.url.origin():
-            headers = dict(self.own) | headers
+        headers = {"Accept-Encoding": "identity"} | self.headers(url) | dict(more)
         try:
             async with asyncio.timeout(self.patience):
-                return await self.session.request(
-                    "GET" if body is None else "POST",
+                return await self.session.get(
                     url,
-                    data=body,
                     headers=headers,
                     ssl=self.trusted.tls,
                     timeout=_TIMEOUT,
@@ -98,12 +84,16 @@ class Link:
             message = f"{host} cannot be reached for {self.location.shown}: {cause(error)}{advice}"
             raise FetchError(Kind.TRANSIENT, Reason.STORAGE_UNAVAILABLE, message) from error
 
-    def follow(self, url: URL, target: str) -> URL:
-        """Make the address that a server names instead of, or beside, its own.
+    def headers(self, url: URL) -> dict[str, str]:
+        """Choose what is sent to this address to log in.
 
         Raises:
-            FetchError: it is none, or none that is as safe.
+            FetchError: its headers cannot be read.
         """
+        own = dict(self.own) if url.origin() == self.url.origin() else {}
+        return own | _own(url, self.known)
+
+    def _next(self, url: URL, target: str) -> URL:
         shown = self.location.shown
         try:
             found = url.join(_url(target))

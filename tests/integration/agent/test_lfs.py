@@ -54,29 +54,42 @@ async def test_a_digest_is_that_of_what_came(site: GitSite, tmp_path: Path) -> N
 async def test_a_broken_download_goes_on_where_it_stopped(site: GitSite, tmp_path: Path) -> None:
     uri = site.make("m.git")
     site.commit("m.git", {"a": site.point(LARGE)})
-    site.large_faults += [Fault(500_000, "close")] * 8
-    with pytest.raises(FetchError, match=r"'a' of Git LFS stopped coming|brought other") as caught:
+    site.large_faults += [Fault(100_000, "close")] * 99
+    with pytest.raises(
+        FetchError, match=r"the download failed: .*\('a' is only a point"
+    ) as caught:
         await fetch(uri, tmp_path / "work")
     assert (caught.value.kind, caught.value.reason) == (Kind.TRANSIENT, "DownloadFailed")
     site.large_faults.clear()
+    assert await fetch_again(site, uri, tmp_path / "work") == {"a": LARGE}
+
+
+async def test_a_download_that_was_killed_goes_on(site: GitSite, tmp_path: Path) -> None:
+    uri = site.make("m.git")
+    site.commit("m.git", {"a": site.point(LARGE)})
+    site.large_faults += [Fault(5_000_000, "hang")]
+    with pytest.raises(
+        FetchError, match=r"no byte for 2 s; \d{7} bytes|no byte for 2 s; \d{7} of"
+    ):
+        await fetch(uri, tmp_path / "work", terms=Terms(limits=Limits(stall_seconds=2)))
+    assert await fetch_again(site, uri, tmp_path / "work") == {"a": LARGE}
+
+
+async def fetch_again(site: GitSite, uri: str, work: Path) -> dict[str, bytes]:
+    """Fetch; git's pack must not come again, nor what is there of the large file."""
     site.asked.clear()
-    assert await fetch(uri, tmp_path / "work") == {"a": LARGE}
-    spans = [
-        each.headers["range"].removeprefix("bytes=")
-        for each in site.asked
-        if "range" in each.headers
-    ]
-    brought = sum(
-        int(end) + 1 - int(start) for start, _, end in (each.partition("-") for each in spans)
-    )
-    assert 0 < brought < len(LARGE)
+    found = await fetch(uri, work)
+    large = [each for each in site.asked if "/large/" in each.target]
+    assert site.packs == 0
+    assert [each.headers["range"].startswith("bytes=0-") for each in large] == [False]
+    return found
 
 
 async def test_damaged_bytes_are_not_taken(site: GitSite, tmp_path: Path) -> None:
     uri = site.make("m.git")
     site.commit("m.git", {"a": site.point(b"right")})
     site.large[hashlib.sha256(b"right").hexdigest()] = b"wrong"
-    with pytest.raises(FetchError, match="'a' of Git LFS arrived damaged") as caught:
+    with pytest.raises(FetchError, match="download failed: expected OID") as caught:
         await fetch(uri, tmp_path / "work")
     assert caught.value.kind is Kind.TRANSIENT
     site.large[hashlib.sha256(b"right").hexdigest()] = b"right"
@@ -91,15 +104,35 @@ async def test_what_is_not_there_is_named(site: GitSite, tmp_path: Path) -> None
         await fetch(uri, tmp_path / "work")
     assert (caught.value.kind, caught.value.reason) == (Kind.PERMANENT, "ModelNotFound")
     assert caught.value.message == (
-        f"{uri}: 'm/a' is only a pointer to Git LFS: its server says 'Object does not exist'; "
-        "push the file itself, or put the model into a bucket"
+        f"{uri}: the server has not what was asked for: Object does not exist: "
+        "[404] Object does not exist ('m/a' is only a pointer to Git LFS)"
     )
+
+
+async def test_what_a_repository_says_of_git_lfs_does_not_count(
+    site: GitSite, tmp_path: Path
+) -> None:
+    uri = site.make("m.git")
+    config = b"[lfs]\nurl = http://127.0.0.1:1/\nfetchexclude = *\nskipdownloaderrors = true\n"
+    site.commit("m.git", {".lfsconfig": config, "a": site.point(b"1")})
+    assert await fetch(uri, tmp_path / "work") == {".lfsconfig": config, "a": b"1"}
+
+
+async def test_a_machine_without_git_lfs_says_so(site: GitSite, tmp_path: Path) -> None:
+    uri = site.make("m.git")
+    site.commit("m.git", {"a": site.point(b"1")})
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "git").symlink_to(gitsites.GIT)
+    known = Credentials(environ={"PATH": str(tmp_path / "bin")})
+    with pytest.raises(FetchError, match="the program git-lfs is not installed here") as caught:
+        await fetch(uri, tmp_path / "work", known)
+    assert caught.value.message.startswith(f"{uri}: 'a' is only a pointer to Git LFS")
 
 
 @pytest.mark.parametrize(
     ("room", "size", "message"),
     [
-        pytest.param(10_000_000, 1 << 40, "and there is room for", id="room"),
+        pytest.param(10_000_000, 1 << 40, "Git LFS, and there is room for", id="room"),
         pytest.param(1 << 30, 10_000_000, "fetchMaxSize", id="limit"),
     ],
 )
