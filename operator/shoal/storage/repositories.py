@@ -165,7 +165,8 @@ class _Refs:
         if _OTHER_NAMES in self.offered:
             message = f"{self._location.shown}: names its commits by SHA-256, which is not read"
             raise FetchError(Kind.PERMANENT, Reason.STORAGE_UNAVAILABLE, message)
-        if missing := _NEEDED - self.offered:
+        missing = set() if self._is_empty else _NEEDED - self.offered
+        if missing:
             message = (
                 f"{self._location.shown}: its server cannot give one commit alone "
                 f"(it offers no {' and no '.join(sorted(missing))})"

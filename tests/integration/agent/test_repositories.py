@@ -31,6 +31,12 @@ def site(tmp_path: Path) -> Iterator[GitSite]:
 
 
 @pytest.fixture
+def secure(tmp_path: Path) -> Iterator[GitSite]:
+    with gitsites.running(tmp_path / "secure", tls=True) as running:
+        yield running
+
+
+@pytest.fixture
 def other(tmp_path: Path) -> Iterator[Site]:
     with faultysites.running(tmp_path / "other") as running:
         yield running
@@ -362,18 +368,17 @@ async def test_a_server_that_answers_otherwise(
         await fetch(f"{other.url}/m.git", tmp_path / "work", terms=Terms(limits=HASTY))
 
 
-async def test_an_authority_of_ones_own_is_trusted(tmp_path: Path) -> None:
-    with gitsites.running(tmp_path / "site", tls=True) as site:
-        uri = site.make("m.git")
-        site.commit("m.git", {"a": b"1"})
-        with pytest.raises(FetchError, match=r"certificate is not trusted.*caBundleConfigMapName"):
-            await fetch(uri, tmp_path / "work")
-        assert site.authority
-        folder = tmp_path / "bundle"
-        folder.mkdir()
-        (folder / "cabundle.crt").write_text(site.authority.read_text())
-        environ = {"CA_BUNDLE_VOLUME_MOUNT_POINT": str(folder), "CA_BUNDLE_CONFIGMAP_NAME": "c"}
-        assert await fetch(uri, tmp_path / "work", Credentials(environ=environ)) == {"a": b"1"}
+async def test_an_authority_of_ones_own_is_trusted(secure: GitSite, tmp_path: Path) -> None:
+    uri = secure.make("m.git")
+    secure.commit("m.git", {"a": b"1"})
+    with pytest.raises(FetchError, match=r"certificate is not trusted.*caBundleConfigMapName"):
+        await fetch(uri, tmp_path / "work")
+    assert secure.authority
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "cabundle.crt").write_text(secure.authority.read_text())
+    environ = {"CA_BUNDLE_VOLUME_MOUNT_POINT": str(folder), "CA_BUNDLE_CONFIGMAP_NAME": "c"}
+    assert await fetch(uri, tmp_path / "work", Credentials(environ=environ)) == {"a": b"1"}
 
 
 async def test_a_digest_is_that_of_the_list_of_files(site: GitSite, tmp_path: Path) -> None:
