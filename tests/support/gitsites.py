@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import ssl
 import struct
@@ -22,9 +21,9 @@ from support import loops
 
 GIT = shutil.which("git") or "git"
 FILE, FOLDER, LINK, SUBMODULE = "100644", "040000", "120000", "160000"
-_CHUNK = 65536
 _REFUSAL = b"""HTTP/1.1 401 Unauthorized\r
 WWW-Authenticate: Basic realm="git"\r
+Connection: close\r
 Content-Length: 0\r\n\r\n"""
 _ENVIRON = {
     "PATH": os.environ["PATH"],
@@ -152,9 +151,15 @@ class GitSite:
         if to:
             start = next(at for at in self.redirects if asked.target.startswith(at))
             head = f"302 Found\r\nLocation: {to}{asked.target.removeprefix(start)}"
-            await _send(writer, f"HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n".encode())
+            await _send(
+                writer,
+                f"HTTP/1.1 {head}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode(),
+            )
         elif self.login and given != f"Basic {login}":
-            await _send(writer, _REFUSAL)
+            await _send(
+                writer,
+                _REFUSAL,
+            )
         elif asked.target.endswith("/info/lfs/objects/batch"):
             await self._list(asked, writer)
         else:
@@ -174,7 +179,10 @@ class GitSite:
             rows.append(row | (found if row["oid"] in self.large else lost))
         body = json.dumps({"transfer": "basic", "objects": rows}).encode()
         head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.git-lfs+json; charset=utf-8"
-        await _send(writer, f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        await _send(
+            writer,
+            f"{head}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body,
+        )
 
     async def _bring(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
         body, status = self.large[asked.target.rpartition("/")[2]], "200 OK"
@@ -200,56 +208,30 @@ class GitSite:
             "CONTENT_LENGTH": str(len(asked.body)),
             "GIT_PROTOCOL": self.version or asked.headers.get("git-protocol", ""),
         }
-        pipe = asyncio.subprocess.PIPE
-        program = await asyncio.create_subprocess_exec(
-            GIT,
-            "http-backend",
-            env=environ,
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            start_new_session=True,
-        )
-        try:
-            assert program.stdin
-            assert program.stdout
-            program.stdin.write(asked.body)
-            program.stdin.close()
-            head = (await program.stdout.readuntil(b"\r\n\r\n")).decode()
-            status = "200 OK"
-            if head.startswith("Status: "):
-                first, _, head = head.partition("\r\n")
-                status = first.removeprefix("Status: ")
-            await _send(writer, f"HTTP/1.1 {status}\r\nConnection: close\r\n{head}".encode())
-            fault = self.faults.pop(0) if self.faults and asked.wants_pack else None
-            await _relay(program.stdout, writer, fault)
-        finally:
-            await _end(program)
+        answer = await asyncio.to_thread(_backend, asked.body, environ)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        status = b"200 OK"
+        if head.startswith(b"Status: "):
+            first, _, head = head.partition(b"\r\n")
+            status = first.removeprefix(b"Status: ")
+        rows = [b"HTTP/1.1 " + status, b"Connection: close", head, b"", b""]
+        await _send(writer, b"\r\n".join(rows))
+        fault = self.faults.pop(0) if self.faults and asked.wants_pack else None
+        await _send(writer, body[: fault.at] if fault else body)
+        if fault and fault.how == "hang":
+            await asyncio.sleep(3600)
+        elif fault and fault.how == "reset":
+            await asyncio.sleep(0.1)  # what was sent arrives first
+            raw: socket.socket = writer.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
 
 
-async def _end(program: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(program.pid, signal.SIGKILL)
-    with contextlib.suppress(asyncio.CancelledError):  # the site ends too
-        await program.communicate()
-        return
-    await program.communicate()
-
-
-async def _relay(
-    source: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None
-) -> None:
-    left = fault.at if fault else 1 << 62
-    while left and (block := await source.read(min(_CHUNK, left))):
-        await _send(writer, block)
-        left -= len(block)
-    if fault and fault.how == "hang":
-        await asyncio.sleep(3600)
-    elif fault and fault.how == "reset":
-        await asyncio.sleep(0.1)  # what was sent arrives first
-        raw: socket.socket = writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        writer.transport.abort()
+def _backend(body: bytes, environ: Mapping[str, str]) -> bytes:
+    done = subprocess.run(  # noqa: S603 - ours
+        [GIT, "http-backend"], input=body, env=environ, capture_output=True, check=False
+    )
+    return done.stdout
 
 
 async def _send(writer: asyncio.StreamWriter, body: bytes) -> None:

@@ -29,6 +29,7 @@ _CHUNK: Final = 512 * 1024
 _TIMEOUT: Final = ClientTimeout(total=None, sock_connect=5, sock_read=60)
 _OK, _PARTIAL, _CHANGED = 200, 206, 412
 _NO_FILE: Final = {404, 409}  # nothing, or a folder
+_REFUSED: Final = {400, 401, 403}
 _LISTING: Final = {"restype": "directory", "comp": "list", "include": "Etag"}
 _UNUSED_LINES: Final = 11  # of what a signature covers; these requests have none of them
 
@@ -180,11 +181,12 @@ def sign(
 
 
 async def _refusal(answer: ClientResponse) -> RequestError:
-    kind = _MissingError if answer.status in _NO_FILE else RequestError
+    # A refused HEAD has no body: the listing that follows brings the share's own words.
+    is_head = answer.method == "HEAD"
+    is_missing = answer.status in (_NO_FILE | _REFUSED if is_head else _NO_FILE)
     text = await answer.text(errors="replace")
-    # A refused HEAD has no body, only this.
-    code = "" if text else f"<Code>{answer.headers.get('x-ms-error-code', '')}</Code>"
-    return kind(f"status code: {answer.status} {text}{code}")
+    kind = _MissingError if is_missing else RequestError
+    return kind(f"status code: {answer.status} {text}")
 
 
 def _etag(answer: ClientResponse) -> str:

@@ -239,9 +239,9 @@ def failure(shown: str, code: int, said: str, secrets: Sequence[str]) -> FetchEr
     text = _LINK.sub(lambda link: uris.redact(link[0]), text.removeprefix("remote error: "))
     for secret in secrets:
         text = text.replace(secret, "***")
-    text = "killed by signal 9" if code == -signal.SIGKILL else first_line(ValueError(text))
+    text = "killed by signal 9" if code == -signal.SIGKILL else text
     kind, reason, why = next(row[1:] for row in _CAUSES if row[0].search(text))
-    return FetchError(kind, reason, f"{shown}: {why}: {text}")
+    return FetchError(kind, reason, f"{shown}: {why}: {first_line(ValueError(text))}")
 
 
 def measure(folder: Path) -> int:

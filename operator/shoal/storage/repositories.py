@@ -194,6 +194,8 @@ class _Files:
         told, _, name = row.partition("\t")
         mode, _, _, size = told.split()
         self._unpacking.count()
+        if "\\" in name:
+            raise ArchiveError(f"the repository's entry {name!r} has a name that is refused")
         if mode == _SUBMODULE:
             raise ArchiveError(
                 f"the repository's entry {name!r} is a submodule, which is not followed; "

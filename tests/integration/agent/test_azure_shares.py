@@ -155,8 +155,9 @@ async def test_a_stranger_is_told_what_is_missing(site: FakeShares, tmp_path: Pa
 
 
 async def test_signatures_are_in_no_message(site: FakeShares, tmp_path: Path) -> None:
+    environ = Credentials(environ={"AZURE_STORAGE_FILE_ENDPOINT": site.url})
     with pytest.raises(FetchError) as caught:
-        await fetch(f"{URI}/iris?sv=1&sig=hidden", tmp_path, known(site))
+        await fetch(f"{URI}/iris?sv=1&sig=hidden", tmp_path, environ)
     assert "hidden" not in caught.value.message
     assert caught.match("^the address: http://.* refused its SAS token for https://shoal.file")
 
