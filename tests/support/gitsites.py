@@ -72,6 +72,7 @@ class GitSite:
     authority: Path | None = None
     version: str = ""  # of the protocol; "" is what is asked for
     large: dict[str, bytes] = field(default_factory=dict)  # what Git LFS has, by sha256
+    large_host: str = "localhost"
     large_faults: list[Fault] = field(default_factory=list)
 
     def make(self, name: str, *config: str, names: str = "sha1") -> str:
@@ -166,10 +167,10 @@ class GitSite:
             await self._run(asked, writer)
 
     async def _list(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
-        """Name links on another host, where the repository's password must not come."""
+        """Name links, usually on another host: the repository's password must not come there."""
         wanted = json.loads(asked.body)
         assert (wanted["operation"], wanted.get("transfers", ["basic"])) == ("download", ["basic"])
-        elsewhere = self.url.replace("127.0.0.1", "localhost")
+        elsewhere = self.url.replace("127.0.0.1", self.large_host)
         rows = []
         for row in wanted["objects"]:
             href = f"{elsewhere}/large/{row['oid']}"

@@ -257,8 +257,8 @@ def _size(pointers: Pointers) -> int:
 async def _fetch_large(git: Git, commit: str, scratch: Scratch, pointers: Pointers) -> None:
     git.find(LFS, f"{next(iter(pointers))!r} is only a pointer to Git LFS")
     await asyncio.to_thread(_recover, scratch.folder)
-    # A repository's own settings may leave files out: the flags count before them.
-    order = ["lfs", "fetch", "--include=", "--exclude=", "origin", commit]
+    # The scratch folder has no HEAD, so what the repository's .lfsconfig says is not seen.
+    order = ["lfs", "fetch", "origin", commit]
     try:
         await git.run(order, scratch)
     except FetchError as error:

@@ -4,11 +4,14 @@ import asyncio
 import contextlib
 import ctypes
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
+import shoal
 from shoal.storage.credentials import Credentials, Holder
 from shoal.storage.failures import FetchError, Kind
 from shoal.storage.limits import Limits
@@ -114,6 +117,19 @@ async def test_an_authority_of_ones_own_is_trusted(safe: GitSite, tmp_path: Path
     environ = {"CA_BUNDLE_VOLUME_MOUNT_POINT": str(folder), "CA_BUNDLE_CONFIGMAP_NAME": "c"}
     found = await fetch(uri, tmp_path / "work", Credentials(environ=environ))
     assert found == {"a": b"1", "b": b"2"}
+
+
+def test_an_agent_that_fetches_no_repository_knows_nothing_of_git() -> None:
+    program = (
+        "import sys, shoal.agent.processes, shoal.agent.commands\n"
+        "sys.exit(any(name.startswith('shoal.storage.git') for name in sys.modules))"
+    )
+    done = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": str(Path(shoal.__file__).parents[1])},
+        check=False,
+    )
+    assert done.returncode == 0
 
 
 async def test_a_machine_without_git_says_so(site: GitSite, tmp_path: Path) -> None:

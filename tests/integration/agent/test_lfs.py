@@ -35,6 +35,16 @@ async def test_what_git_points_at_is_brought(site: GitSite, tmp_path: Path) -> N
     assert [each.name for each in (tmp_path / "work").iterdir() if each.is_dir()] == ["tree"]
 
 
+async def test_a_link_on_the_same_host_is_asked_with_its_own_header(
+    site: GitSite, tmp_path: Path
+) -> None:
+    uri = site.make("m.git")
+    site.commit("m.git", {"a": site.point(b"1")})
+    site.login, site.large_host = "git:right", "127.0.0.1"
+    known = Credentials((Holder("Secret ns/git", {"GIT_PASSWORD": "right"}, {}),))
+    assert await fetch(uri, tmp_path / "work", known) == {"a": b"1"}
+
+
 async def test_many_are_asked_for_in_parts(site: GitSite, tmp_path: Path) -> None:
     uri = site.make("m.git")
     files = {f"{index}": b"%d" % index for index in range(120)}
