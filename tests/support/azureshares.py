@@ -104,6 +104,8 @@ class FakeShares:
         if not wanted:
             return web.Response(body=body, headers=headers)
         start, end = map(int, wanted.removeprefix("bytes=").split("-"))
+        last = min(end, len(body) - 1)
+        headers["Content-Range"] = f"bytes {start}-{last}/{len(body)}"
         return web.Response(status=206, body=body[start : end + 1], headers=headers)
 
 
