@@ -1,5 +1,5 @@
 # One image for the operator, the agent and the downloader.
-# BASE: any image with Python 3.11 or newer as `python3`, and the venv module.
+# BASE: any image of the Debian family with Python 3.11 or newer as `python3`, and the venv module.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build
@@ -24,6 +24,10 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels 
        --no-index /wheels/*.whl
 
 FROM ${BASE}
+# Models in git repositories come through these programs.
+RUN command -v git-lfs > /dev/null || { apt-get update -q \
+    && apt-get install -y -q --no-install-recommends ca-certificates git git-lfs \
+    && rm -rf /var/lib/apt/lists/*; }
 COPY --from=build /opt/shoal /opt/shoal
 # Everything is compiled: nothing is written at run time, the root file system may be read-only.
 ENV PATH=/opt/shoal/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -18,6 +18,7 @@ NODE: Mapping[str, str] = {
     "conntrack": "conntrack",
     "nsenter": "util-linux",
 }
+GIT: Mapping[str, str] = {"git": "git", "git-lfs": "git-lfs"}
 IMAGES: Mapping[str, str] = {"buildah": "buildah", "debootstrap": "debootstrap"}
 # Services that Debian starts by itself on installation; ours run beside them, under other names.
 _SERVICES = {"etcd-server": "etcd", "containerd": "containerd"}

@@ -11,7 +11,7 @@ from email.utils import formatdate
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from cluster import azurite, binaries
+from cluster import azurite, binaries, packages
 from cluster.certificates import Pair
 from support.agentrigs import ACCESS_KEY, SECRET_KEY, Process, free_port, listens, until
 
@@ -185,6 +185,7 @@ class Gateway:
 
 def ensure() -> None:
     """Have every program here built or installed: no test's time is meant for that."""
+    packages.ensure(packages.GIT)
     azurite.ensure()
     for name in ("fake-gcs-server", "versitygw"):
         binaries.ensure(name)

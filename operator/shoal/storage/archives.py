@@ -50,6 +50,11 @@ def kind(name: str, content_type: str = "") -> str:
     return "" if lower.endswith(".gz") else offered
 
 
+def growth(size: int, ratio: float) -> int:
+    """Tell how many bytes may come of what is packed into `size` bytes."""
+    return max(_FLOOR, int(ratio * size))
+
+
 def unpack(
     archive: Path, into: Path, found: str, limit: int, *, files: int = 100_000, ratio: float = 100
 ) -> Mapping[str, str]:
@@ -62,8 +67,8 @@ def unpack(
         ArchiveError: it is broken, or has an entry that is refused.
         ArchiveTooBigError: its content is larger than `limit`.
     """
-    growth = max(_FLOOR, int(ratio * archive.stat().st_size))
-    unpacking = Unpacking(into, limit, growth, files)
+    bound = growth(archive.stat().st_size, ratio)
+    unpacking = Unpacking(into, limit, bound, files)
     try:
         if found == "zip":
             zips.unpack(archive, unpacking)

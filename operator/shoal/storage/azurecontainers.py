@@ -1,6 +1,5 @@
 """Containers of Azure Blob Storage. Caller: transfers."""
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -28,7 +27,7 @@ def make(
     Raises:
         FetchError: nothing tells the account, or the key is not usable.
     """
-    options = _for_address(location, options)
+    options = options.at(location.account, urlsplit(location.uri).query)
     if not options.account:
         message = (
             f"{location.shown}: nothing names the storage account; write it as "
@@ -48,29 +47,7 @@ def make(
         message = f"{options.origin}: {failures.first_line(error)}"
         raise FetchError(Kind.PERMANENT, Reason.CREDENTIALS_REFUSED, message) from error
     shown = uris.redact(options.endpoint) or f"https://{options.account}.blob.core.windows.net"
-    return Bucket(store, shown, options.origin, _identity(options), hint, trusted.trust)
-
-
-def _for_address(location: Location, options: AzureOptions) -> AzureOptions:
-    """Let what the address says count before what the Secret says."""
-    account = location.account or options.account
-    query = urlsplit(location.uri).query if location.account else ""
-    if "sig=" not in query:
-        return replace(options, account=account)
-    signed = AzureOptions("the address", account=account, sas=query)
-    return replace(signed, endpoint=options.endpoint)
-
-
-def _identity(options: AzureOptions) -> str:
-    if options.anonymous:
-        return "anonymous access"
-    if options.token:
-        return "its access token"
-    if options.key:
-        return f"the key of account {options.account}"
-    if options.client_secret:
-        return f"client {options.client_id}"
-    return "its SAS token" if options.sas else "the pod's identity"
+    return Bucket(shown, options.origin, options.identity, hint, trusted.trust, store=store)
 
 
 @lru_cache(maxsize=buckets.CLIENTS)

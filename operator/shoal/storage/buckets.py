@@ -39,20 +39,18 @@ Read = Callable[[Item, tuple[int, int]], AsyncGenerator[bytes, None]]  # the byt
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
-    """An open bucket, and what messages say of it.
+class Access:
+    """How a store is asked, as messages say it.
 
     `hint` says what to do where there are no credentials, `trust` where a certificate's
-    authority is not known. `spare` makes another client, for what the first refuses to do.
+    authority is not known.
     """
 
-    store: "S3Store | GCSStore | AzureStore"
     endpoint: str
     origin: str
     identity: str
     hint: str = ""
     trust: str = ""
-    spare: "Callable[[], Requests] | None" = None
 
     @property
     def asked(self) -> str:
@@ -62,6 +60,14 @@ class Bucket:
             credentials.ENVIRONMENT: "asked with credentials of the environment",
         }
         return known.get(self.origin, f"asked with {self.origin}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket(Access):
+    """An open bucket; `spare` makes another client, for what the first refuses to do."""
+
+    store: "S3Store | GCSStore | AzureStore"
+    spare: "Callable[[], Requests] | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ NONE = "no credentials"
 ENVIRONMENT = "environment"
 _PREFIX = "serving.kserve.io/"
 _GCS_KEY = "gcloud-application-credentials.json"
+_GIT_USERNAME, _GIT_PASSWORD = "GIT_USERNAME", "GIT_PASSWORD"
 _ACCESS_KEYS = ("AWS_ACCESS_KEY_ID", "awsAccessKeyID")
 _SECRET_KEYS = ("AWS_SECRET_ACCESS_KEY", "awsSecretAccessKey")
 _YES = {"1", "true", "yes"}
@@ -37,6 +38,7 @@ _S3_VALUES: Mapping[str, tuple[str, ...]] = {
 _AZURE_VALUES: Mapping[str, tuple[str, ...]] = {
     "account": ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT"),
     "endpoint": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+    "share_endpoint": ("AZURE_STORAGE_FILE_ENDPOINT",),
     "key": ("AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_KEY"),
     "sas": ("AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY"),
     "token": ("AZURE_ACCESS_TOKEN",),
@@ -135,6 +137,29 @@ class AzureOptions:
     client_secret: str = field(default="", repr=False)
     tenant: str = ""
     ambient: bool = False  # an identity of the pod: the client library finds it by itself
+    share_endpoint: str = ""  # of the account's file shares
+
+    def at(self, account: str, query: str) -> "AzureOptions":
+        """Let what an address says, of an account and a signature, count before the rest."""
+        if not account:
+            return self
+        if "sig=" not in query:
+            return replace(self, account=account)
+        bare = AzureOptions("the address", account=account, sas=query)
+        return replace(bare, endpoint=self.endpoint, share_endpoint=self.share_endpoint)
+
+    @property
+    def identity(self) -> str:
+        """What messages say of who asks."""
+        if self.anonymous:
+            return "anonymous access"
+        if self.token:
+            return "its access token"
+        if self.key:
+            return f"the key of account {self.account}"
+        if self.client_secret:
+            return f"client {self.client_id}"
+        return "its SAS token" if self.sas else "the pod's identity"
 
     @property
     def anonymous(self) -> bool:
@@ -149,6 +174,15 @@ class HuggingFaceOptions:
     origin: str
     token: str = field(default="", repr=False)
     endpoint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GitOptions:
+    """How to reach a git server."""
+
+    origin: str
+    user: str = ""
+    password: str = field(default="", repr=False)
 
 
 def s3(credentials: Credentials) -> S3Options:
@@ -222,6 +256,7 @@ def _azure_options(origin: str, values: Mapping[str, str]) -> AzureOptions:
         client_id=found["client_id"],
         client_secret=found["client_secret"],
         tenant=found["tenant"],
+        share_endpoint=found["share_endpoint"].rstrip("/"),
     )
 
 
@@ -237,12 +272,37 @@ def huggingface(credentials: Credentials) -> HuggingFaceOptions:
     return HuggingFaceOptions(origin, token, environ.get("HF_ENDPOINT", "").strip().rstrip("/"))
 
 
+def git(host: str, credentials: Credentials) -> GitOptions:
+    """Choose what a git server is reached with; a Secret with `https-host` is for that one."""
+    for holder in credentials.secrets:
+        if holder.data.get("https-host", host) == host and holder.data.get(_GIT_PASSWORD):
+            return _git_options(holder.name, holder.data)
+    if credentials.environ.get(_GIT_PASSWORD):
+        return _git_options(ENVIRONMENT, credentials.environ)
+    return GitOptions(NONE)
+
+
+def _git_options(origin: str, values: Mapping[str, str]) -> GitOptions:
+    # Servers that take a token as the password want some user, and do not care which.
+    user = values.get(_GIT_USERNAME, "").strip() or "git"
+    return GitOptions(origin, user, values[_GIT_PASSWORD].strip())
+
+
 def headers(host: str, credentials: Credentials) -> tuple[str, str]:
     """Choose the headers for an http(s) host: whose they are, and their JSON object or lines."""
     for secret in credentials.secrets:
         if secret.data.get("https-host", "") == host:
             return secret.name, secret.data.get("headers", "")
     return NONE, credentials.environ.get(f"{host}-headers", "")
+
+
+def hint(credentials: Credentials, origin: str, keys: str = "the keys") -> str:
+    """Say what to do where nothing was found to log in with."""
+    if origin != NONE:
+        return ""
+    return "; ".join(credentials.missing) or (
+        f"list a Secret with {keys} under secrets of the pod's ServiceAccount"
+    )
 
 
 def parse_headers(text: str) -> dict[str, str]:

@@ -26,9 +26,13 @@ def find(secret: Holder, location: Location) -> str:
         lacks = "AZURE_STORAGE_ACCESS_KEY"
     elif location.scheme is Scheme.HF and credentials.huggingface(alone).origin != secret.name:
         lacks = "HF_TOKEN"
+    elif location.is_repository and credentials.git(location.bucket, alone).password:
+        lacks = ""
     elif location.scheme in {Scheme.HTTP, Scheme.HTTPS}:
         origin, _ = credentials.headers(location.bucket, alone)
-        lacks = "" if origin == secret.name else f"https-host: {location.bucket} with its headers"
+        own = f"https-host: {location.bucket} with its headers"
+        own = f"GIT_PASSWORD for {location.bucket}" if location.is_repository else own
+        lacks = "" if origin == secret.name else own
     return f"{secret.name} has no {lacks}, which {location.shown} needs" if lacks else ""
 
 

@@ -41,7 +41,7 @@ def make(location: Location, options: GcsOptions, trusted: Authorities, hint: st
         message = f"{options.origin}: {failures.first_line(error)}"
         raise FetchError(Kind.PERMANENT, Reason.CREDENTIALS_REFUSED, message) from error
     shown = uris.redact(endpoint) or "https://storage.googleapis.com"
-    return Bucket(store, shown, options.origin, identity, hint, trusted.trust)
+    return Bucket(shown, options.origin, identity, hint, trusted.trust, store=store)
 
 
 @lru_cache(maxsize=buckets.CLIENTS)

@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +75,23 @@ class Job:
         """Tell how many bytes may be written at most."""
         return min(room, self.limits.size)
 
+    @contextmanager
+    def judging(self, room: int) -> Iterator[int]:
+        """Say why something is not unpacked; yields how many bytes may come of it.
+
+        Raises:
+            FetchError: it is broken, dangerous or too large.
+        """
+        bound, shown = self.bound(room), self.location.shown
+        try:
+            yield bound
+        except ArchiveTooBigError as error:
+            reason = Reason.STORE_FULL if bound == room else Reason.ARTIFACT_TOO_LARGE
+            raise FetchError(Kind.PERMANENT, reason, f"{shown}: {error}") from error
+        except ArchiveError as error:
+            message = f"{shown}: {error}"
+            raise FetchError(Kind.PERMANENT, Reason.INVALID_ARTIFACT, message) from error
+
     async def unpack(self, work: Path, kind: str, room: int) -> Sums:
         """Make the tree of the archive that has come, and remove the archive.
 
@@ -85,8 +102,7 @@ class Job:
         tree = work / TREE
         await asyncio.to_thread(shutil.rmtree, tree, ignore_errors=True)  # of a killed process
         tree.mkdir()
-        bound, shown = self.bound(room), self.location.shown
-        try:
+        with self.judging(room) as bound:
             sums = await asyncio.to_thread(
                 archives.unpack,
                 archive,
@@ -96,11 +112,5 @@ class Job:
                 files=self.limits.files,
                 ratio=self.limits.ratio,
             )
-        except ArchiveTooBigError as error:
-            reason = Reason.STORE_FULL if bound == room else Reason.ARTIFACT_TOO_LARGE
-            raise FetchError(Kind.PERMANENT, reason, f"{shown}: {error}") from error
-        except ArchiveError as error:
-            message = f"{shown}: {error}"
-            raise FetchError(Kind.PERMANENT, Reason.INVALID_ARTIFACT, message) from error
         await asyncio.to_thread(shutil.rmtree, archive.parent)
         return sums

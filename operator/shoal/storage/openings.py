@@ -29,9 +29,16 @@ async def find(
         return await asyncio.to_thread(claims.find, mounted, location, limits)
     if location.scheme is Scheme.HF:
         options = credentials.huggingface(known)
-        hint = _hint(known, options.origin, "HF_TOKEN")
+        hint = credentials.hint(known, options.origin, "HF_TOKEN")
         trusted = authorities.read(known.environ)
         return await hubs.find(Hub(session, location, options, hint, trusted), limits)
+    if location.is_share:
+        from shoal.storage import azureshares
+
+        azure = credentials.azure(known)
+        hint = credentials.hint(known, azure.origin)
+        share = azureshares.make(session, location, azure, authorities.read(known.environ), hint)
+        return await azureshares.find(share, limits)
     from shoal.storage import objectstores
 
     return await objectstores.find(_bucket(location, known, session), location, limits)
@@ -43,23 +50,15 @@ def _bucket(location: Location, known: Credentials, session: ClientSession) -> B
         from shoal.storage import gcsbuckets
 
         gcs = credentials.gcs(known)
-        return gcsbuckets.make(location, gcs, trusted, _hint(known, gcs.origin))
+        return gcsbuckets.make(location, gcs, trusted, credentials.hint(known, gcs.origin))
     if location.scheme is Scheme.AZ:
         from shoal.storage import azurecontainers
 
         azure = credentials.azure(known)
-        return azurecontainers.make(location, azure, trusted, _hint(known, azure.origin))
+        hint = credentials.hint(known, azure.origin)
+        return azurecontainers.make(location, azure, trusted, hint)
     from shoal.storage import s3buckets
 
     s3 = credentials.s3(known)
-    hint = _hint(known, s3.origin)
+    hint = credentials.hint(known, s3.origin)
     return s3buckets.make(location, s3, session, trusted, hint)
-
-
-def _hint(known: Credentials, origin: str, keys: str = "the keys") -> str:
-    """Say what to do where nothing was found to log in with."""
-    if origin != credentials.NONE:
-        return ""
-    return "; ".join(known.missing) or (
-        f"list a Secret with {keys} under secrets of the pod's ServiceAccount"
-    )

@@ -1,4 +1,4 @@
-"""What an object store said or did not say, as one sentence for a person. Caller: objectstores.
+"""What an object store said or did not say, as one sentence for a person. Callers: the stores.
 
 obstore has few exceptions; their text carries the status, the store's answer and the causes. Each
 sentence names the address, the endpoint, and whose credentials were used, never what is in them.
@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from shoal.reasons import Reason
 from shoal.storage import failures
-from shoal.storage.buckets import Bucket
+from shoal.storage.buckets import Access
 from shoal.storage.failures import FetchError, Kind, status_kind
 from shoal.storage.uris import Location
 
@@ -54,7 +54,7 @@ _REFUSED_CODES = {
 }
 
 
-def failure(bucket: Bucket, location: Location, error: Exception) -> FetchError:
+def failure(bucket: Access, location: Location, error: Exception) -> FetchError:
     """Make the error that a model fails with."""
     status, said = words(error)
     if _LOGIN.search(str(error)):
@@ -79,7 +79,7 @@ def failure(bucket: Bucket, location: Location, error: Exception) -> FetchError:
     return FetchError(Kind.TRANSIENT, Reason.STORAGE_UNAVAILABLE, message)
 
 
-def missing(bucket: Bucket, location: Location, said: str = "") -> FetchError:
+def missing(bucket: Access, location: Location, said: str = "") -> FetchError:
     """Make the error for an address that names nothing."""
     more = f": {said}" if said else ""
     # Some stores hide from strangers that a bucket is there, so the hint belongs here too.
@@ -102,7 +102,7 @@ def words(error: Exception) -> tuple[int, str]:
     return status, ": ".join(each.partition("\n")[0] for each in said)
 
 
-def _refused(bucket: Bucket, location: Location, said: str) -> FetchError:
+def _refused(bucket: Access, location: Location, said: str) -> FetchError:
     hint = f"; {bucket.hint}" if bucket.hint else ""
     message = (
         f"{bucket.origin}: {bucket.endpoint} refused {bucket.identity} "
@@ -112,7 +112,7 @@ def _refused(bucket: Bucket, location: Location, said: str) -> FetchError:
     return FetchError(Kind.PERMANENT, reason, message)
 
 
-def _stranded(bucket: Bucket, location: Location, status: int, said: str) -> FetchError:
+def _stranded(bucket: Access, location: Location, status: int, said: str) -> FetchError:
     """Say that the store was never asked."""
     shown = f" ({status})" if status else ""
     message = (
@@ -130,6 +130,6 @@ def _cause(error: Exception) -> str:
     return found or failures.first_line(error)
 
 
-def _advice(bucket: Bucket, error: Exception) -> str:
+def _advice(bucket: Access, error: Exception) -> str:
     is_unknown = any(sign in str(error) for sign in ("UnknownIssuer", "CaUsedAsEndEntity"))
     return f"; {bucket.trust}" if is_unknown and bucket.trust else ""

@@ -53,13 +53,13 @@ def make(
         return s3requests.Requests(session, location.bucket, options, authority)
 
     return Bucket(
-        store,
         credentials.shown_endpoint(options),
         options.origin,
         _identity(options),
         hint,
         _TRUST,
-        None if options.ambient else spare,
+        store=store,
+        spare=None if options.ambient else spare,
     )
 
 

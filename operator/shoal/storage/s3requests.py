@@ -98,7 +98,7 @@ class Requests:
                 async for chunk in answer.content.iter_chunked(_CHUNK):
                     yield chunk
             except (ClientError, TimeoutError) as error:
-                raise RequestError(_connection(error)) from error
+                raise RequestError(connection(error)) from error
 
     @asynccontextmanager
     async def _get(
@@ -112,7 +112,7 @@ class Requests:
                 url, headers=signed, ssl=self._tls, timeout=_TIMEOUT, allow_redirects=False
             )
         except (ClientError, TimeoutError) as error:
-            raise RequestError(_connection(error)) from error
+            raise RequestError(connection(error)) from error
         try:
             if answer.status not in _OK:
                 text = await answer.text(errors="replace")
@@ -153,7 +153,8 @@ def _context(options: S3Options, authority: str) -> ssl.SSLContext:
     return context
 
 
-def _connection(error: Exception) -> str:
+def connection(error: Exception) -> str:
+    """Say why a store was not reached, in words that `refusals` reads."""
     # aiohttp's own text repeats the address; the cause says what happened.
     cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
     return str(cause or error) or type(error).__name__

@@ -18,7 +18,6 @@ _OVERHEAD = 2048  # what an entry has beside its content, usually
 _REST = 16 * 1024 * 1024  # of padding after the last entry
 _BLOCK = 256 * 1024
 _TAIL = 1024
-_HOPS = 40
 
 
 class _Forward:
@@ -94,18 +93,16 @@ class _Forward:
 def unpack(archive: Path, unpacking: Unpacking) -> None:
     """Unpack a tar; a link to a file within becomes a copy of that file."""
     most = unpacking.most + _OVERHEAD * unpacking.files + _REST
-    links: dict[str, str] = {}
     with _opened(archive) as source:
         forward = _Forward(source, most)
         forward.expect_header()
         with tarfile.open(fileobj=cast("IO[bytes]", forward), mode="r:") as opened:
             while member := _next(opened, forward):
-                _unpack(opened, member, unpacking, links)
+                _unpack(opened, member, unpacking)
             if not opened.offset:
                 raise ArchiveError("the tar archive is empty")
         forward.finish()
-    for name in links:
-        unpacking.copy(name, _end(name, links, unpacking))
+    unpacking.finish()
 
 
 def _opened(archive: Path) -> IO[bytes]:
@@ -122,23 +119,15 @@ def _next(opened: tarfile.TarFile, forward: _Forward) -> tarfile.TarInfo | None:
     return member
 
 
-def _unpack(
-    opened: tarfile.TarFile,
-    member: tarfile.TarInfo,
-    unpacking: Unpacking,
-    links: dict[str, str],
-) -> None:
+def _unpack(opened: tarfile.TarFile, member: tarfile.TarInfo, unpacking: Unpacking) -> None:
     unpacking.count()
     name = member.name
     if member.isdir():
         unpacking.folder(name)
     elif member.issym() or member.islnk():
-        where = path(name).as_posix()
-        if where in links:
-            raise ArchiveError(f"the archive has {name!r} twice")
         # A symbolic link starts at its own folder, a hard one at the archive's.
-        base = posixpath.dirname(where) if member.issym() else ""
-        links[where] = posixpath.normpath(posixpath.join(base, member.linkname))
+        base = posixpath.dirname(path(name).as_posix()) if member.issym() else ""
+        unpacking.link(name, base, member.linkname)
     elif member.isreg() and member.size >= 0:
         unpacking.expect(member.size, name)
         content = opened.extractfile(member)
@@ -147,15 +136,3 @@ def _unpack(
         unpacking.file(name, content)
     else:
         raise ArchiveError(f"the archive's entry {name!r} is a device")
-
-
-def _end(name: str, links: dict[str, str], unpacking: Unpacking) -> str:
-    """Find the file that a link leads to, perhaps by other links."""
-    target = links[name]
-    for _ in range(_HOPS):
-        if target in unpacking.sums:
-            return target
-        if target not in links:
-            break
-        target = links[target]
-    raise ArchiveError(f"the archive's entry {name!r} links to no file within it")

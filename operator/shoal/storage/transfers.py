@@ -95,6 +95,11 @@ async def opened(
         FetchError: nothing is there, nobody answers, or it is more than `limits` allow.
     """
     job = Job(location, digest, limits or Limits())
+    if location.is_repository:
+        from shoal.storage import repositories  # noqa: PLC0415 - few agents ever ask for one
+
+        yield await repositories.find(session, job, known)
+        return
     if location.scheme in {Scheme.HTTP, Scheme.HTTPS}:
         async with webfiles.opened(session, location, known, job.limits) as page:
             job.accept(page.size)

@@ -2,16 +2,20 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 _FILE_NAME = re.compile(r"filename\*?=(?:UTF-8'')?(?:\"([^\"]*)\"|([^;\s]+))", re.IGNORECASE)
 # The form of upstream (contract §4.1), with a container and its account's own host.
 _BLOB = re.compile(r"https://[a-z0-9]+\.blob\.core\.windows\.net/[^/?]+", re.IGNORECASE)
+_SHARE = re.compile(r"https://[a-z0-9]+\.file\.core\.windows\.net(/|$)", re.IGNORECASE)
 _REPOSITORY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _DEFAULT_NAME = "model"
 _LONGEST_SEGMENT = 255
+_GIT = ".git"
+# What no name of a branch or tag has (git-check-ref-format).
+_NO_REVISION = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|^[-/]|/$")
 
 
 class Scheme(StrEnum):
@@ -39,7 +43,7 @@ class Location:
 
     `bucket` is a bucket, an Azure container, a claim, an organisation of Hugging Face or the host
     of a link; `key` is what is below. `account` is the Azure storage account where the address
-    names it, `revision` that of a model of Hugging Face.
+    names it, `revision` that of a model of Hugging Face or of a git repository.
     """
 
     scheme: Scheme
@@ -52,7 +56,18 @@ class Location:
     @property
     def shown(self) -> str:
         """The address as messages may show it: no query, no user, no password."""
-        return redact(self.uri)
+        revision = f"#{self.revision}" if self.is_repository and self.revision else ""
+        return redact(self.uri) + revision
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a file share of Azure, and no container (contract §4.1)."""
+        return _SHARE.match(self.uri) is not None
+
+    @property
+    def is_repository(self) -> bool:
+        """Whether it is cloned, and no file of a web server (contract §4.8)."""
+        return self.scheme in {Scheme.HTTP, Scheme.HTTPS} and self.key.endswith(_GIT)
 
 
 def parse(uri: str) -> Location:
@@ -66,7 +81,8 @@ def parse(uri: str) -> Location:
         known = ", ".join(f"{each}://" for each in Scheme)
         raise UriError(f"{redact(uri)!r} starts with none of {known}")
     if scheme in {Scheme.HTTP, Scheme.HTTPS}:
-        return _blob(uri) if _BLOB.match(uri) else _web(Scheme(scheme), uri)
+        is_azure = _BLOB.match(uri) or _SHARE.match(uri)
+        return _azure(uri) if is_azure else _web(Scheme(scheme), uri)
     if scheme == Scheme.HF:
         return _model(rest, uri)
     return _below(Scheme(scheme), rest, uri)
@@ -75,7 +91,8 @@ def parse(uri: str) -> Location:
 def _below(scheme: Scheme, rest: str, uri: str, account: str = "") -> Location:
     bucket, _, key = rest.partition("/")
     if not bucket:
-        raise UriError(f"{redact(uri)!r} names no {_BUCKETS.get(scheme, 'bucket')}")
+        what = "share" if _SHARE.match(uri) else _BUCKETS.get(scheme, "bucket")
+        raise UriError(f"{redact(uri)!r} names no {what}")
     key = key.rstrip("/")
     if key:
         _checked_segments(key, redact(uri))
@@ -135,8 +152,8 @@ def redact(uri: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
-def _blob(uri: str) -> Location:
-    """Read a link to a blob, or to a folder of blobs; what it names is percent-encoded."""
+def _azure(uri: str) -> Location:
+    """Read a link to a blob, a file of a share or a folder; what it names is percent-encoded."""
     parts = urlsplit(uri)
     account = (parts.hostname or "").partition(".")[0]
     return _below(Scheme.AZ, unquote(parts.path).removeprefix("/"), uri, account)
@@ -162,12 +179,24 @@ def _web(scheme: Scheme, uri: str) -> Location:
         raise UriError(f"{redact(uri)!r}: {error}") from error
     if not host:
         raise UriError(f"{redact(uri)!r} names no host")
-    if parts.path.endswith(".git"):
-        # Upstream clones it (contract §4.8); as a file it would be a page for people.
+    location = Location(scheme, host, parts.path.rstrip("/"), uri)
+    return _repository(location) if location.is_repository else replace(location, key=parts.path)
+
+
+def _repository(location: Location) -> Location:
+    """Read the revision of a repository, which stands behind a `#`."""
+    parts = urlsplit(location.uri)
+    revision = unquote(parts.fragment)
+    if parts.query:
         raise UriError(
-            f"{redact(uri)!r} is a git repository, which is not fetched; link to an archive of it"
+            f"{location.shown!r} is a git repository, whose address has no query (?…); "
+            "a branch, tag or commit stands behind a #"
         )
-    return Location(scheme, host, parts.path, uri)
+    if _NO_REVISION.search(revision) or location.uri.endswith("#"):
+        raise UriError(
+            f"{location.shown!r}: {revision!r} cannot be the name of a branch, tag or commit"
+        )
+    return replace(location, revision=revision)
 
 
 def _checked_segments(path: str, whole: str) -> None:

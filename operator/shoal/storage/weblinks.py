@@ -42,7 +42,7 @@ class Link:
     location: Location
     known: Credentials = field(repr=False)
     url: URL = field(repr=False)  # without user and password
-    login: str = field(repr=False)  # those, as a header; for this origin alone
+    own: Mapping[str, str] = field(repr=False)  # headers for this origin alone, such as those
     origin: str  # whose headers the first request has
     patience: float  # seconds until the first line of an answer
     trusted: Authorities = field(repr=False)
@@ -66,9 +66,7 @@ class Link:
 
     async def _ask(self, url: URL, more: Mapping[str, str]) -> ClientResponse:
         # No transparent decompression: the bytes are to be those that the length announces.
-        headers = {"Accept-Encoding": "identity"} | _own(url, self.known) | dict(more)
-        if self.login and url.origin() == self.url.origin():
-            headers = {"Authorization": self.login} | headers
+        headers = {"Accept-Encoding": "identity"} | self.headers(url) | dict(more)
         try:
             async with asyncio.timeout(self.patience):
                 return await self.session.get(
@@ -85,6 +83,15 @@ class Link:
             advice = self.trusted.advice(getattr(error, "os_error", None))
             message = f"{host} cannot be reached for {self.location.shown}: {cause(error)}{advice}"
             raise FetchError(Kind.TRANSIENT, Reason.STORAGE_UNAVAILABLE, message) from error
+
+    def headers(self, url: URL) -> dict[str, str]:
+        """Choose what is sent to this address to log in.
+
+        Raises:
+            FetchError: its headers cannot be read.
+        """
+        own = dict(self.own) if url.origin() == self.url.origin() else {}
+        return own | _own(url, self.known)
 
     def _next(self, url: URL, target: str) -> URL:
         shown = self.location.shown
@@ -109,7 +116,7 @@ def make(session: ClientSession, location: Location, known: Credentials, limits:
     """
     try:
         url = _url(location.uri)
-        login = _login(url.user, url.password or "") if url.user else ""
+        login = basic(url.user, url.password or "") if url.user else {}
         bare = url.with_user(None)
     except ValueError as error:
         message = f"storageUri: {location.shown!r} is no address"
@@ -120,7 +127,7 @@ def make(session: ClientSession, location: Location, known: Credentials, limits:
         location=location,
         known=known,
         url=bare,
-        login=login,
+        own=login,
         origin="the link's user" if login else origin,
         patience=min(_ANSWER_SECONDS, limits.stall_seconds),
         trusted=authorities.read(known.environ),
@@ -140,8 +147,10 @@ def cause(error: Exception) -> str:
     return type(error).__name__
 
 
-def _login(user: str, password: str) -> str:
-    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+def basic(user: str, password: str) -> dict[str, str]:
+    """Make the header of a user with a password."""
+    login = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {login}"}
 
 
 def _own(url: URL, known: Credentials) -> dict[str, str]:

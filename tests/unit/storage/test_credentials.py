@@ -190,6 +190,34 @@ def test_headers_of_a_host() -> None:
         credentials.parse_headers("nonsense")
 
 
+GIT = {"GIT_USERNAME": "u", "GIT_PASSWORD": "t0ken"}
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        pytest.param(Credentials((secret(GIT),)), ("Secret ns/s", "u", "t0ken"), id="Secret"),
+        pytest.param(
+            Credentials((secret(GIT | {"https-host": "h", "GIT_USERNAME": ""}),)),
+            ("Secret ns/s", "git", "t0ken"),
+            id="for this host, without a user",
+        ),
+        pytest.param(
+            Credentials((secret(GIT | {"https-host": "i"}),), environ=GIT),
+            ("environment", "u", "t0ken"),
+            id="for another host",
+        ),
+        pytest.param(
+            Credentials((secret({"GIT_USERNAME": "u"}),)), ("no credentials", "", ""), id="none"
+        ),
+    ],
+)
+def test_how_a_git_server_is_reached(known: Credentials, expected: tuple[str, str, str]) -> None:
+    options = credentials.git("h", known)
+    assert (options.origin, options.user, options.password) == expected
+    assert "t0ken" not in repr(options)
+
+
 def test_the_endpoint_as_messages_show_it() -> None:
     assert credentials.shown_endpoint(credentials.s3(Credentials())).endswith("amazonaws.com")
     known = Credentials((secret(KEYS, endpoint="http://u:p@h:1"),))

@@ -26,6 +26,17 @@ ID, KEY = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
         pytest.param("hf://o/m", {"HF_TOKEN": "t"}, {}, "", id="hf-token"),
         pytest.param("hf://o/m", {}, {}, "HF_TOKEN", id="hf-nothing"),
         pytest.param("https://h/m", {"https-host": "h", "headers": "a: b"}, {}, "", id="web"),
+        pytest.param("https://h/m.git", {"GIT_PASSWORD": "t"}, {}, "", id="git"),
+        pytest.param(
+            "https://h/m.git", {"https-host": "h", "headers": "a: b"}, {}, "", id="git-web"
+        ),
+        pytest.param(
+            "https://h/m.git",
+            {"https-host": "i", "GIT_PASSWORD": "t"},
+            {},
+            "GIT_PASSWORD for h",
+            id="git-other",
+        ),
         pytest.param(
             "https://h/m",
             {"https-host": "i"},

@@ -6,6 +6,7 @@ from shoal.storage import uris
 from shoal.storage.uris import UriError
 
 BLOB = "https://a.blob.core.windows.net"
+FILES = "https://a.file.core.windows.net"
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,8 @@ BLOB = "https://a.blob.core.windows.net"
         pytest.param(f"{BLOB}/c/a%20b/?sig=1", "c", "a b/", id="Azure link: decoded"),
         pytest.param(f"{BLOB}/c", "c", "", id="Azure link to a container"),
         pytest.param(f"{BLOB}/", "a.blob.core.windows.net", "/", id="no container: a link"),
+        pytest.param(f"{FILES}/s/a%20b/?sig=1", "s", "a b/", id="file share"),
+        pytest.param(f"{FILES}/s", "s", "", id="whole share"),
     ],
 )
 def test_an_address_is_read(uri: str, bucket: str, key: str) -> None:
@@ -45,17 +48,46 @@ def test_an_address_is_read(uri: str, bucket: str, key: str) -> None:
         pytest.param(
             f"{BLOB}/c/a/../b?sig=s", "net/c/a/../b' has", id="Azure: no signature shown"
         ),
+        pytest.param(f"{FILES}/?sig=s", "net/' names no share", id="no share"),
         pytest.param("s3://b/a//b", "segment ''", id="empty segment"),
         pytest.param("s3://b/../b", "segment '..'", id="up"),
         pytest.param("s3://b/./b", "segment '.'", id="dot"),
         pytest.param("http:///x", "names no host", id="no host"),
         pytest.param("http://[x/y", "Invalid", id="bad host"),
-        pytest.param("https://u:p@h/a/m.git", "^.https://h/a/m.git. is a git rep", id="git"),
+        pytest.param(
+            "https://u:p@h/m.git?ref=a", r"^'https://h/m.git' is a git .*no query", id="git: query"
+        ),
+        pytest.param("https://h/m.git#", "'' cannot be the name of a branch", id="git: nothing"),
+        pytest.param("https://h/m.git#a:b", "'a:b' cannot be the name", id="git: a folder of it"),
+        pytest.param("https://h/m.git#a..b", "cannot be the name of a br", id="git: a span"),
+        pytest.param("https://h/m.git#a%0Ab", "cannot be the name of a br", id="git: two lines"),
+        pytest.param("https://h/m.git#-x", "cannot be the name of a branch", id="git: option"),
     ],
 )
 def test_a_bad_address_says_why(uri: str, message: str) -> None:
     with pytest.raises(UriError, match=message):
         uris.parse(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "revision", "shown"),
+    [
+        pytest.param("https://h/a/m.git", "", "https://h/a/m.git", id="default"),
+        pytest.param("http://h:1/m.git/", "", "http://h:1/m.git/", id="slash"),
+        pytest.param(
+            "https://u:p@h/m.git#fix/a%25b", "fix/a%b", "https://h/m.git#fix/a%b", id="revision"
+        ),
+        pytest.param("https://h/m.git/a", None, "https://h/m.git/a", id="below: a file"),
+        pytest.param(
+            "https://x.github.io/m.zip?s=1#a", None, "https://x.github.io/m.zip", id="a host"
+        ),
+        pytest.param("s3://b/m.git", None, "s3://b/m.git", id="a folder of a bucket"),
+    ],
+)
+def test_a_repository_is_told_by_its_end(uri: str, revision: str | None, shown: str) -> None:
+    location = uris.parse(uri)
+    found = location.revision if location.is_repository else None
+    assert (found, location.shown) == (revision, shown)
 
 
 @pytest.mark.parametrize(
