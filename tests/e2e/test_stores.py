@@ -1,8 +1,8 @@
 """A model of the service's own from stores that this machine runs beside the cluster.
 
-Azurite is the real program. The web server is of the tests, behind TLS of an own authority.
-AWS's webhook and its token exchange cannot be had here: mocks stand for them, in front of the
-real S3 server and the cluster's own tokens.
+Azurite and git's server are the real programs. The web server is of the tests, behind TLS of an
+own authority. AWS's webhook and its token exchange cannot be had here: mocks stand for them, in
+front of the real S3 server and the cluster's own tokens.
 """
 
 import base64
@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from cluster.certificates import Authority, Pair
 from e2e.conftest import KEYS, SYSTEM, Release
-from support import flowers, webhosts
+from support import flowers, gitsites, webhosts
 from support.spaces import Space
 from support.stores import Azurite
 from support.terminals import Body, Terminal, condition
@@ -135,6 +135,24 @@ def test_from_the_web_behind_an_authority_of_ones_own(
         assert "401" in told(space)
         right = json.dumps({"Authorization": "Bearer right"})
         know(space, {"https-host": name, "headers": right})
+        space.wait("isvc/iris", 120)
+        assert flowers.answers(space, model)
+
+
+@pytest.mark.timeout(280)
+def test_from_a_repository_of_git_with_large_files(
+    space: Space, model: LogisticRegression, host: str, tmp_path: Path
+) -> None:
+    with gitsites.running(tmp_path, host=host) as site:
+        site.login = "reader:right"
+        uri = f"{site.make('irises.git')}#v1"
+        file = site.point(flowers.file(model))
+        commit = site.commit("irises.git", {"model.joblib": file, "README.md": b"irises"})
+        site.tag("irises.git", "v1", commit)
+        know(space, {"GIT_USERNAME": "reader", "GIT_PASSWORD": "wrong"})
+        flowers.serve(space, uri)
+        assert "refused its user and password" in told(space)
+        know(space, {"GIT_USERNAME": "reader", "GIT_PASSWORD": "right"})
         space.wait("isvc/iris", 120)
         assert flowers.answers(space, model)
 

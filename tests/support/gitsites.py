@@ -1,4 +1,4 @@
-"""Git's own server, `git http-backend`, behind a small web server on loopback, with faults."""
+"""Git's own server, `git http-backend`, behind a small web server, with faults."""
 
 import asyncio
 import base64
@@ -269,17 +269,17 @@ def _git(*args: str, given: bytes = b"") -> str:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, tls: bool = False) -> Iterator[GitSite]:
-    """Run a server until the context ends."""
+def running(folder: Path, *, tls: bool = False, host: str = "127.0.0.1") -> Iterator[GitSite]:
+    """Run a server, at an address of this machine, until the context ends."""
     (folder / "repositories").mkdir(parents=True)
     site = GitSite(folder / "repositories")
     context = None
     if tls:
         authority = Authority(folder)
-        pair = authority.issue("site", "/CN=site", hosts=["DNS:localhost", "IP:127.0.0.1"])
+        pair = authority.issue("site", "/CN=site", hosts=["DNS:localhost", f"IP:{host}"])
         site.authority = authority.ca().certificate
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pair.certificate, pair.key)
-    with loops.serving(site.serve, context, limit=1 << 20) as port:
-        site.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+    with loops.serving(site.serve, context, limit=1 << 20, host=host) as port:
+        site.url = f"{'https' if tls else 'http'}://{host}:{port}"
         yield site

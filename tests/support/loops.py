@@ -1,4 +1,4 @@
-"""Servers on loopback in a loop and a thread of their own, for tests that have neither."""
+"""Servers, on loopback by default, in a loop and a thread that a test has not itself."""
 
 import asyncio
 import threading
@@ -11,15 +11,19 @@ _BUFFER = 1 << 16  # asyncio's own
 
 
 @contextmanager
-def serving(serve: Serve, tls: SSLContext | None = None, *, limit: int = _BUFFER) -> Iterator[int]:
+def serving(
+    serve: Serve,
+    tls: SSLContext | None = None,
+    *,
+    limit: int = _BUFFER,
+    host: str = "127.0.0.1",
+) -> Iterator[int]:
     """Serve connections until the end of the block; yields the port.
 
     `limit` is how many bytes a line may have, and half of what is read ahead.
     """
     loop = asyncio.new_event_loop()
-    listener = loop.run_until_complete(
-        asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, limit=limit)
-    )
+    listener = loop.run_until_complete(asyncio.start_server(serve, host, 0, ssl=tls, limit=limit))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
