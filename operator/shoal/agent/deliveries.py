@@ -92,7 +92,12 @@ class _Order:
     def opened(self) -> AbstractAsyncContextManager[Source]:
         tools = self.tools
         return tools.opened(
-            self.location, self.known, tools.session, digest=tools.digest, limits=tools.limits
+            self.location,
+            self.known,
+            tools.session,
+            digest=tools.digest,
+            limits=tools.limits,
+            is_summed=tools.cache is not None,  # whose trees are named after their content
         )
 
     def tell(self, what: str) -> None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shoal.reasons import Reason
-from shoal.storage import archives, digests, downloads
+from shoal.storage import archives, digests, downloads, threads
 from shoal.storage.failures import FetchError, Kind
 from shoal.storage.limits import Limits
+from shoal.storage.partials import File
 from shoal.storage.unpackings import ArchiveError, ArchiveTooBigError
 from shoal.storage.uris import Location
 
@@ -23,11 +24,16 @@ Sums = Mapping[str, str]  # the sha256 of each file by its path
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One download: from where, what was promised of it, and how much it may be."""
+    """One download: from where, what was promised of it, and how much it may be.
+
+    `is_summed` tells that its files' sha256 are wanted: without, the cores that a download keeps
+    busy have a seventh less to do.
+    """
 
     location: Location
     digest: str
     limits: Limits
+    is_summed: bool = True
 
     def accept(self, size: int) -> None:
         """Look at the announced size.
@@ -61,12 +67,18 @@ class Job:
         async with downloads.watched(self.limits, self.location.shown, size, count) as seen:
             yield seen
 
+    async def sum_up(self, size: int, files: Mapping[str, File]) -> Sums:
+        """Finish the sums of the files that have come, `size` bytes in all, if they are wanted."""
+        return await threads.run(size, _sums, files) if self.is_summed else {}
+
     def check(self, sums: Sums, *, is_single: bool) -> None:
-        """Compare what came with what was promised.
+        """Compare what came with what was promised, if anything was.
 
         Raises:
             FetchError: it is something else.
         """
+        if not self.digest:
+            return
         found = next(iter(sums.values())) if is_single else digests.manifest(sums)
         what = "" if is_single else "the list of its files"
         digests.check(self.location.shown, self.digest, found, what)
@@ -114,3 +126,7 @@ class Job:
             )
         await asyncio.to_thread(shutil.rmtree, archive.parent)
         return sums
+
+
+def _sums(files: Mapping[str, File]) -> Sums:
+    return {path: file.sha256() for path, file in files.items()}

@@ -25,10 +25,11 @@ Span = tuple[int, int]
 
 
 class Partial:
-    """One download's folder."""
+    """One download's folder; `is_summed` tells that its files are summed up on the way."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, *, is_summed: bool = True) -> None:
         work.mkdir(parents=True, exist_ok=True)
+        self.is_summed = is_summed
         self._work = work
         self._spans = _read(work / JOURNAL)
         self._lock = threading.Lock()
@@ -110,7 +111,7 @@ class File:
         self._partial.note(self.path, (start, start + len(view)))
         with self._lock:
             self._spans = _merged([*self._spans, (start, start + len(view))])
-        if self._turn.acquire(blocking=False):
+        if self._partial.is_summed and self._turn.acquire(blocking=False):
             try:
                 self._follow(start, view)
             finally:

@@ -10,7 +10,7 @@
 The same `work` given again, for the same fingerprint, goes on where a broken download stopped.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 from typing import Protocol
@@ -18,14 +18,14 @@ from typing import Protocol
 from aiohttp import ClientSession
 
 from shoal.reasons import Reason
-from shoal.storage import archives, downloads, jobs, openings, threads, uris, webfiles
+from shoal.storage import archives, downloads, jobs, openings, uris, webfiles
 from shoal.storage.buckets import Found
 from shoal.storage.credentials import Credentials
 from shoal.storage.downloads import Wanted
 from shoal.storage.failures import FetchError, Kind
 from shoal.storage.jobs import Job, Sums
 from shoal.storage.limits import Limits
-from shoal.storage.partials import File, Partial
+from shoal.storage.partials import Partial
 from shoal.storage.uris import Location, Scheme
 from shoal.storage.webfiles import Page
 
@@ -48,7 +48,8 @@ class Source(Protocol):
     async def download(self, work: Path, room: int, count: Count) -> Sums:
         """Make the folder `work/tree`, with at most `room` more bytes on the disk.
 
-        `count` is told of bytes. Returns the sha256 of each file in the tree by its path.
+        `count` is told of bytes. Returns the sha256 of each file in the tree by its path; of
+        some or none where nobody wants to know them.
         """
 
 
@@ -63,6 +64,7 @@ class Opened(Protocol):
         *,
         digest: str = "",
         limits: Limits | None = None,
+        is_summed: bool = True,
     ) -> AbstractAsyncContextManager[Source]:
         """Look an address up."""
 
@@ -88,13 +90,16 @@ async def opened(
     *,
     digest: str = "",
     limits: Limits | None = None,
+    is_summed: bool = True,
 ) -> AsyncIterator[Source]:
     """Look an address up; what it brings must have the `digest`, if one is given.
+
+    Without `is_summed` nobody wants to know the sha256 of what it brings, but of that.
 
     Raises:
         FetchError: nothing is there, nobody answers, or it is more than `limits` allow.
     """
-    job = Job(location, digest, limits or Limits())
+    job = Job(location, digest, limits or Limits(), is_summed=is_summed or bool(digest))
     if location.is_repository:
         from shoal.storage import repositories  # noqa: PLC0415 - few agents ever ask for one
 
@@ -129,7 +134,7 @@ class _FoundSource:
     async def download(self, work: Path, room: int, count: Count) -> Sums:
         items = self._items.values()
         kind = archives.kind(next(iter(items)).path) if self._found.is_single else ""
-        with closing(Partial(work)) as partial:
+        with closing(Partial(work, is_summed=self._job.is_summed)) as partial:
             folder = self._job.folder(work, kind)
             wanted = [
                 Wanted(item.key, partial.file(f"{folder}/{item.path}", item.size))
@@ -139,7 +144,7 @@ class _FoundSource:
             async with self._job.watched(self.size, count) as seen:
                 await downloads.run(wanted, self._read, self._job.location.shown, seen)
             paths = {item.path: each.file for item, each in zip(items, wanted, strict=True)}
-            sums = await threads.run(self.size, _sums, paths)
+            sums = await self._job.sum_up(self.size, paths)
         self._job.check(sums, is_single=self._found.is_single)
         return await self._job.unpack(work, kind, left) if kind else sums
 
@@ -165,16 +170,12 @@ class _WebSource:
     async def download(self, work: Path, room: int, count: Count) -> Sums:
         page = self._page
         kind = archives.kind(page.name, page.content_type)
-        with closing(Partial(work)) as partial:
+        with closing(Partial(work, is_summed=self._job.is_summed)) as partial:
             folder = self._job.folder(work, kind)
             file = partial.file(f"{folder}/{page.name}", page.size)
             left = room + file.written
             async with self._job.watched(page.size, count) as seen:
                 await webfiles.save(page, file, self._job.bound(left), seen)
-            sums = await threads.run(file.written, _sums, {page.name: file})
+            sums = await self._job.sum_up(file.written, {page.name: file})
         self._job.check(sums, is_single=True)
         return await self._job.unpack(work, kind, left - file.written) if kind else sums
-
-
-def _sums(files: Mapping[str, File]) -> Sums:
-    return {path: file.sha256() for path, file in files.items()}

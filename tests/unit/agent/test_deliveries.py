@@ -38,6 +38,7 @@ class Store:
     told: list[str] = field(default_factory=list)
     now: float = 0.0
     promised: str = ""
+    is_summed: bool | None = None
     limits: Limits = field(default_factory=Limits)
     late: float = 60  # seconds after which `is_late` is set
     is_late: asyncio.Event = field(default_factory=asyncio.Event)
@@ -46,6 +47,7 @@ class Store:
     async def opened(self, *_: Any, **given: Any) -> AsyncIterator[Any]:
         self.asked += 1
         self.promised = given["digest"]
+        self.is_summed = given["is_summed"]
         if self.plan and isinstance(self.plan[0], FetchError):
             failure = self.plan.pop(0)
             assert isinstance(failure, FetchError)
@@ -95,6 +97,7 @@ async def test_a_store_that_comes_back_is_waited_for_and_why_is_told(tmp_path: P
     assert (tmp_path / "a").exists()
     assert store.told[:2] == ["it is down; next try in 0.5 s", "it is down; next try in 1.0 s"]
     assert store.told[-1] == f"s3://b/m: is in {tmp_path}"
+    assert store.is_summed is False, "nobody asks for its sums"
 
 
 @pytest.mark.parametrize("failure", [ODD, GONE], ids=["odd", "gone"])

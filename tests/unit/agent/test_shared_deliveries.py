@@ -33,6 +33,7 @@ async def unexpected(_: str) -> None:
 async def test_it_is_fetched_into_the_cache_and_linked(cache: Cache, models: Path) -> None:
     store = Store([])
     await store.bring(models, cache=cache)
+    assert store.is_summed is True, "a tree is named after its content"
     tree = cache.find("one")
     assert tree is not None
     assert (models / "a").readlink() == tree / "a"

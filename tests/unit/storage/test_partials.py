@@ -35,6 +35,14 @@ def test_the_sum_follows_pieces_in_any_order(tmp_path: Path, spans: list[Span]) 
     assert (tmp_path / "tree" / "a").read_bytes() == CONTENT
 
 
+def test_a_sum_that_nobody_wants_is_not_made_on_the_way(tmp_path: Path) -> None:
+    with closing(Partial(tmp_path, is_summed=False)) as partial:
+        file = partial.file("tree/a", 1000)
+        write(file, (0, 1000))
+        (tmp_path / "tree" / "a").write_bytes(b"x" * 1000)
+        assert file.sha256() == hashlib.sha256(b"x" * 1000).hexdigest(), "it is read anew"
+
+
 class Growing(File):
     """A file whose hole is filled while its sum is read over."""
 
