@@ -1,5 +1,6 @@
 """The operator's client against a server that misbehaves as proxies and API servers do."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -118,6 +119,22 @@ def event(kind: str, **body: Any) -> str:
 async def test_a_watch_ends_where_the_server_ends_it(lines: list[str], seen: list[Any]) -> None:
     async with connected(watched(*lines)) as client:
         assert [body async for body in client.watch(kinds.CONFIG_MAP, "n", "c")] == seen
+
+
+async def test_a_watch_of_what_does_not_change_ends_without_an_error() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            return web.json_response({"items": [NAME], "metadata": {"resourceVersion": "7"}})
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.sleep(30)
+        return response
+
+    async with connected(answer) as client:
+        client.watch_silence = 0.2
+        async with asyncio.timeout(5):
+            seen = [body async for body in client.watch(kinds.CONFIG_MAP, "n", "c")]
+    assert seen == [NAME]
 
 
 @pytest.mark.parametrize("status", [401, 403, 410, 429, 500])

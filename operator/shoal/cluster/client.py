@@ -34,7 +34,6 @@ _log: Final = logging.getLogger(__name__)
 _PAGE: Final = 500
 _TIMEOUT: Final = ClientTimeout(total=30)
 _WATCH_SECONDS: Final = 300
-_WATCH_SILENCE_SECONDS: Final = 75  # bookmarks come once a minute
 _FAILED: Final = 400  # HTTP's errors start here
 _EXPIRED: Final = 410
 _VERSION: Final = Kind("", "Info", "version")  # no kind of object: for the metrics
@@ -48,6 +47,8 @@ class Client:
         self._api = api
         self.may_write: Callable[[], bool] = lambda: True
         """Asked right before each write, but those of Leases."""
+        self.watch_silence = 75.0
+        """Seconds after which a silent watch of one object is begun anew."""
         api.configuration.trace_configs = [self._fence()]
 
     @classmethod
@@ -175,7 +176,8 @@ class Client:
     ) -> AsyncGenerator[Body | None, None]:
         """Yield one object as it is now (None: absent), then each time that it changed.
 
-        Ends when the server ends the stream; the caller calls again.
+        Ends when the server ends the stream, or says nothing for long: of a single object it
+        sends no bookmarks while nothing of its kind changes. The caller calls again.
         """
         selector = {"fieldSelector": f"metadata.name={name}"}
         page = await self._request("GET", kind, kind.path(namespace), selector)
@@ -188,7 +190,7 @@ class Client:
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
         url = f"{self.server}{kind.path(namespace)}?{urlencode(query)}"
-        limits = ClientTimeout(total=_WATCH_SECONDS + 30, sock_read=_WATCH_SILENCE_SECONDS)
+        limits = ClientTimeout(total=_WATCH_SECONDS + 30, sock_read=self.watch_silence)
         try:
             response = await self._send("GET", url, limits=limits)
             async with response.response as stream:
@@ -196,6 +198,8 @@ class Client:
                     raise _refusal(response, _parse(await stream.read()))
                 async for event in _events(stream.content):
                     yield None if event["type"] == "DELETED" else event["object"]
+        except aiohttp.SocketTimeoutError:
+            return
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(503, "Unreachable", f"watch of {name}: {error}") from error
 

@@ -1,6 +1,7 @@
 """What others own in the operator's objects stays theirs and costs no write; their objects too."""
 
 import asyncio
+import contextlib
 import itertools
 import os
 
@@ -38,6 +39,17 @@ async def names(world: World, kind: str) -> list[str]:
     ]
 
 
+async def rolled_out(world: World, replicas: int) -> None:
+    """Run pods until the Deployment is through: a rollout that hangs is news after ten minutes."""
+    counts = ("replicas", "updatedReplicas", "availableReplicas")
+    while True:
+        status = (await world.api.get("Deployment", NAME)).get("status") or {}
+        if all(status.get(key) == replicas for key in counts):
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(world.run_pods(count=1), 2)
+
+
 @pytest.mark.timeout(SECONDS + 200)
 @pytest.mark.weakness("C11")
 async def test_an_annotator_a_mesh_and_an_autoscaler_cost_no_write(world: World) -> None:
@@ -47,7 +59,7 @@ async def test_an_annotator_a_mesh_and_an_autoscaler_cost_no_write(world: World)
     await world.serve("one", service=service)
     await edit(world, "Deployment", NAME, {"spec": {"replicas": 3}}, "scale")
     await edit(world, "Deployment", NAME, {"spec": {"template": MESH}})
-    await world.run_pods(count=1)
+    await rolled_out(world, 3)
     await world.ready("InferenceService", "mms")
     mark = await world.at_rest(program)
 
