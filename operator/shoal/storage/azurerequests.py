@@ -17,16 +17,14 @@ from typing import Final
 from urllib.parse import quote, unquote, urlencode
 from xml.etree import ElementTree as ET
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
 from shoal.storage.credentials import AzureOptions
-from shoal.storage.s3requests import RequestError, connection
+from shoal.storage.storerequests import CHUNK, TIMEOUT, RequestError, reaching
 
 # The first that takes access tokens; it encodes names that XML cannot have.
 _VERSION: Final = "2022-11-02"
-_CHUNK: Final = 512 * 1024
-_TIMEOUT: Final = ClientTimeout(total=None, sock_connect=5, sock_read=60)
 _OK, _PARTIAL, _CHANGED = 200, 206, 412
 _NO_FILE: Final = {404, 409}  # nothing, or a folder
 _REFUSED: Final = {400, 401, 403}
@@ -101,11 +99,9 @@ class Requests:
         async with self._ask("GET", key, {}, headers) as answer:
             if _etag(answer) != etag or answer.status != (_PARTIAL if headers else _OK):
                 raise RequestError(f"status code: {_CHANGED}")
-            try:
-                async for chunk in answer.content.iter_chunked(_CHUNK):
+            with reaching():
+                async for chunk in answer.content.iter_chunked(CHUNK):
                     yield chunk
-            except (ClientError, TimeoutError) as error:
-                raise RequestError(connection(error)) from error
 
     @asynccontextmanager
     async def _ask(
@@ -114,18 +110,16 @@ class Requests:
         url = f"{self._url}/{quote(key)}" if key else self._url
         words = "&".join(each for each in (urlencode(query), self._signed_words()) if each)
         asked = URL(f"{url}?{words}" if words else url, encoded=True)
-        try:
+        with reaching():
             answer = await self._session.request(
                 method,
                 asked,
                 headers=self._headers(method, asked, query, headers),
                 ssl=self._tls,
-                timeout=_TIMEOUT,
+                timeout=TIMEOUT,
                 allow_redirects=False,
                 auto_decompress=False,
             )
-        except (ClientError, TimeoutError) as error:
-            raise RequestError(connection(error)) from error
         try:
             if answer.status not in {_OK, _PARTIAL}:
                 raise await _refusal(answer)

@@ -16,21 +16,16 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree as ET
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
 from shoal.storage import authorities
 from shoal.storage.credentials import S3Options
+from shoal.storage.storerequests import CHUNK, TIMEOUT, RequestError, reaching
 
 _EMPTY: Final = hashlib.sha256(b"").hexdigest()
-_CHUNK: Final = 512 * 1024
-_TIMEOUT: Final = ClientTimeout(total=None, sock_connect=5, sock_read=60)
 _OK: Final = frozenset({200, 206})
 _NAMESPACE: Final = "{http://s3.amazonaws.com/doc/2006-03-01/}"
-
-
-class RequestError(OSError):
-    """A request failed; the text is of the form that `refusals` reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +89,9 @@ class Requests:
         headers |= {"If-Match": etag} if etag else {}
         path = f"{self._base}/{quote(key, safe='/-_.~')}"
         async with self._get(path, {}, headers) as answer:
-            try:
-                async for chunk in answer.content.iter_chunked(_CHUNK):
+            with reaching():
+                async for chunk in answer.content.iter_chunked(CHUNK):
                     yield chunk
-            except (ClientError, TimeoutError) as error:
-                raise RequestError(connection(error)) from error
 
     @asynccontextmanager
     async def _get(
@@ -107,12 +100,10 @@ class Requests:
         words = "&".join(f"{name}={quote(query[name], safe='-_.~')}" for name in sorted(query))
         url = URL(f"{self._url}{path}{f'?{words}' if words else ''}", encoded=True)
         signed = {**headers, **self._signature(path, words)}
-        try:
+        with reaching():
             answer = await self._session.get(
-                url, headers=signed, ssl=self._tls, timeout=_TIMEOUT, allow_redirects=False
+                url, headers=signed, ssl=self._tls, timeout=TIMEOUT, allow_redirects=False
             )
-        except (ClientError, TimeoutError) as error:
-            raise RequestError(connection(error)) from error
         try:
             if answer.status not in _OK:
                 text = await answer.text(errors="replace")
@@ -151,13 +142,6 @@ def _context(options: S3Options, authority: str) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def connection(error: Exception) -> str:
-    """Say why a store was not reached, in words that `refusals` reads."""
-    # aiohttp's own text repeats the address; the cause says what happened.
-    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
-    return str(cause or error) or type(error).__name__
 
 
 def _all(element: ET.Element, name: str) -> list[ET.Element]:

@@ -3,7 +3,7 @@ import base64
 import pytest
 
 from shoal.storage import azurerequests
-from shoal.storage.s3requests import RequestError
+from shoal.storage.storerequests import RequestError
 
 PATH = "/share/a%20b/c"
 QUERY = {"restype": "directory", "comp": "list", "include": "Etag", "marker": "x+y"}
