@@ -14,7 +14,6 @@ from shoal import names
 NONE = "no credentials"
 ENVIRONMENT = "environment"
 _PREFIX = "serving.kserve.io/"
-_GCS_KEY = "gcloud-application-credentials.json"
 _GIT_USERNAME, _GIT_PASSWORD = "GIT_USERNAME", "GIT_PASSWORD"
 _ACCESS_KEYS = ("AWS_ACCESS_KEY_ID", "awsAccessKeyID")
 _SECRET_KEYS = ("AWS_SECRET_ACCESS_KEY", "awsSecretAccessKey")
@@ -217,7 +216,7 @@ def gcs(credentials: Credentials) -> GcsOptions:
     if endpoint and "://" not in endpoint:
         endpoint = f"http://{endpoint}"
     for secret in credentials.secrets:
-        if key := secret.data.get(_GCS_KEY, ""):
+        if key := secret.data.get(names.GOOGLE_KEY, ""):
             return GcsOptions(secret.name, key=key, endpoint=endpoint)
     if path := environ.get("GOOGLE_APPLICATION_CREDENTIALS", ""):
         return GcsOptions(ENVIRONMENT, key_file=path, endpoint=endpoint)

@@ -30,8 +30,11 @@ def find(secret: Holder, location: Location) -> str:
         lacks = ""
     elif location.scheme in {Scheme.HTTP, Scheme.HTTPS}:
         origin, _ = credentials.headers(location.bucket, alone)
-        own = f"https-host: {location.bucket} with its headers"
-        own = f"GIT_PASSWORD for {location.bucket}" if location.is_repository else own
+        own = (
+            f"GIT_PASSWORD for {location.bucket}"
+            if location.is_repository
+            else f"https-host: {location.bucket} with its headers"
+        )
         lacks = "" if origin == secret.name else own
     return f"{secret.name} has no {lacks}, which {location.shown} needs" if lacks else ""
 
