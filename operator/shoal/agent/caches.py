@@ -34,7 +34,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from shoal.agent import boots
+from shoal.agent import boots, sizes
 from shoal.agent.partials import Partials
 from shoal.reasons import Reason
 from shoal.storage import failures, partials, transfers, trees
@@ -107,10 +107,7 @@ class Cache:
 
     def room(self) -> int:
         """Count the bytes that the volume has free."""
-        try:
-            return shutil.disk_usage(self.root).free
-        except OSError:
-            return 0
+        return sizes.free(self.root)
 
     def failure(self, shown: str, error: OSError) -> FetchError:
         """Say why the cache cannot be written to."""

@@ -18,7 +18,7 @@ import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from shoal.agent import boots
+from shoal.agent import boots, sizes
 from shoal.storage import transfers, trees
 
 NOTE = ".shoal-fetched"
@@ -77,10 +77,7 @@ class Destination:
 
     def room(self) -> int:
         """Count the bytes that the disk has free."""
-        try:
-            return shutil.disk_usage(self.folder).free
-        except OSError:
-            return 0
+        return sizes.free(self.folder)
 
     def link(self, tree: Path, fingerprint: str) -> None:
         """Lead to what is in a tree elsewhere, in place of what was brought before."""

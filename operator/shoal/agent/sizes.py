@@ -1,6 +1,10 @@
-"""What folders take on a disk, and when they were last touched. Callers: stores, partials."""
+"""What folders take on a disk, what it has free, and when files were last touched.
+
+Callers: stores, partials, destinations, caches.
+"""
 
 import os
+import shutil
 from pathlib import Path
 
 _BLOCK = 4096
@@ -16,6 +20,14 @@ def measure(root: Path) -> int:
             size = os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118 - many files
             taken += -(-size // _BLOCK) * _BLOCK
     return taken
+
+
+def free(folder: Path) -> int:
+    """Count the bytes that the disk of a folder has free; 0 where it cannot be asked."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0
 
 
 def time(path: Path) -> float:
