@@ -3,8 +3,8 @@
 `storage` is the contract's §4.5, `storageUris` its §4.3. Caller: inferenceservices.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from shoal import names, storagespecs
 from shoal.api import components, isvcrules
@@ -60,10 +60,15 @@ def address_field(predictor: Predictor) -> str:
     return f"spec.predictor.containers[0].env[{names.STORAGE_URI_VARIABLE}]"
 
 
+def is_own(pod: Mapping[str, Any]) -> bool:
+    """Tell whether a pod has an init container of the user's that brings the models."""
+    boxes = pod.get("initContainers") or []
+    return any(box.get("name") == names.STORAGE_INITIALIZER_CONTAINER for box in boxes)
+
+
 def is_fetched(predictor: Predictor) -> bool:
     """Tell whether an init container of ours is to fetch models, and not one of the user's."""
-    boxes = predictor.pod.get("initContainers") or []
-    if any(box.get("name") == names.STORAGE_INITIALIZER_CONTAINER for box in boxes):
+    if is_own(predictor.pod):
         return False
     uris = [predictor.storage_uri, *(row.uri for row in predictor.storage_uris or ())]
     return any(uri and not uri.startswith(MOUNTED) for uri in uris)

@@ -101,8 +101,8 @@ def volumes(wanted: Wanted) -> list[Row]:
 
 def doubt(wanted: Wanted) -> StalledError | None:
     """Say that of several Secrets only one is given; None where there is no doubt."""
-    container = wanted.storage_container
-    if container is None or container.is_ours or credentials.spec(wanted):
+    container = wanted.foreign_container
+    if container is None or credentials.spec(wanted):
         return None
     if credentials.secret(wanted) or len(wanted.secrets) < 2:  # noqa: PLR2004 - one is no choice
         return None

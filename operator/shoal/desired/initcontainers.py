@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from shoal import names
-from shoal.api import modelannotations
+from shoal.api import modelannotations, modelstorages
 from shoal.desired import (
     additions,
     bundles,
@@ -45,7 +45,7 @@ def has_models(wanted: Wanted) -> bool:
 
 def is_wanted(wanted: Wanted) -> bool:
     """Tell whether there is a model to fetch, and no init container of the user's for it."""
-    return bool(_fetched(wanted)) and not _is_own(wanted.server.pod)
+    return bool(_fetched(wanted)) and not modelstorages.is_own(wanted.server.pod)
 
 
 def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,14 +55,14 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
         StalledError: an address names no claim, volume or image, or the user has a volume or
             mount there, or annotations contradict each other or the user's own init container.
     """
-    if _is_own(pod):
+    if modelstorages.is_own(pod):
         _refuse_unread(wanted, "an init container of one's own, storage-initializer,")
         return dict(pod)
     volumes, cars = _places(wanted, pod)
     new = [{"name": each.name, **each.source} for each in volumes if each.source is not None]
     added = (
         downloaders.volumes(wanted)
-        if _is_foreign(wanted)
+        if wanted.foreign_container
         else [additions.token_volume(), *bundles.volumes(wanted)]
     )
     taken = {row["name"] for row in (*new, *added)}
@@ -95,7 +95,7 @@ def _places(wanted: Wanted, pod: Mapping[str, Any]) -> tuple[list[Volume], list[
 def asks_api(wanted: Wanted) -> bool:
     """Tell whether the init container of the pods reads credentials through the API itself."""
     if not wanted.server.kept:
-        return not _is_foreign(wanted)
+        return wanted.foreign_container is None
     pod = wanted.server.kept["spec"]["template"]["spec"]
     volumes = {row["name"] for row in pod.get("volumes") or []}
     return names.AGENT_TOKEN_VOLUME in volumes
@@ -105,17 +105,11 @@ def _fetcher(wanted: Wanted, volumes: Sequence[Volume]) -> dict[str, Any]:
     """Make the init container; the first volume is that of what it fetches."""
     first = {"name": volumes[0].name, "mountPath": volumes[0].path}
     mounts = [first, *_inner(volumes), *modelcaches.mounts(volumes)]
-    container = wanted.storage_container
-    if container and not container.is_ours:
-        _refuse_unread(wanted, container.title)
-        return downloaders.merge(downloaders.make(wanted, mounts), container)
-    made = make(wanted, mounts)
+    if foreign := wanted.foreign_container:
+        _refuse_unread(wanted, foreign.title)
+        return downloaders.merge(downloaders.make(wanted, mounts), foreign)
+    made, container = make(wanted, mounts), wanted.storage_container
     return downloaders.merge(made, container) if container else made
-
-
-def _is_foreign(wanted: Wanted) -> bool:
-    container = wanted.storage_container
-    return container is not None and not container.is_ours
 
 
 def make(wanted: Wanted, mounts: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -187,11 +181,6 @@ def _refuse_unread(wanted: Wanted, whose: str) -> None:
                 Reason.INVALID_SPEC,
                 f"{path}: has no use where {whose} brings the model; remove one of the two",
             )
-
-
-def _is_own(pod: Mapping[str, Any]) -> bool:
-    boxes = pod.get("initContainers") or []
-    return any(box.get("name") == names.STORAGE_INITIALIZER_CONTAINER for box in boxes)
 
 
 def _mounted(

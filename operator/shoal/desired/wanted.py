@@ -19,8 +19,7 @@ class Wanted:
     `server` is what its pods run, resolved. `models` are the admitted ones, and `live_shards`
     in how many ConfigMaps the list of models is now; `is_host` tells whether the predictor gets
     an agent (`hosts.is_host`); `secrets` are the names that the pod's ServiceAccount lists;
-    `account` are its annotations, and `ca_bundle` is the ConfigMap with an authority for S3 that
-    it names; `storage` tells who fetches the service's own models;
+    `account` are its annotations; `storage` tells who fetches the service's own models;
     `entry_service` is False where somebody else has a Service of the InferenceService's name;
     `may_grant_secrets` tells whether the operator holds the right to pass on;
     `authority` is the installation's CA bundle as PEM text, as far as it is known;
@@ -37,7 +36,6 @@ class Wanted:
     live_shards: int = 1
     is_host: bool = False
     secrets: tuple[str, ...] = ()
-    ca_bundle: str = ""
     account: Mapping[str, str] = field(default_factory=dict)
     storage: Choice = field(default_factory=Choice)
     entry_service: bool = True
@@ -61,9 +59,20 @@ class Wanted:
         return self.service.metadata.namespace
 
     @property
+    def ca_bundle(self) -> str:
+        """The ConfigMap with an authority for S3 that the pod's ServiceAccount names."""
+        return self.account.get(names.CA_BUNDLE_ANNOTATION, "")
+
+    @property
     def storage_container(self) -> StorageContainer | None:
         """The container that fetches the service's own models, None for the operator's own."""
         return self.storage.container
+
+    @property
+    def foreign_container(self) -> StorageContainer | None:
+        """The same, None also where it only changes the operator's own."""
+        container = self.storage_container
+        return None if container is None or container.is_ours else container
 
     @property
     def predictor(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from shoal import names
-from shoal.api import inferenceservices, servingruntimes, trainedmodels
+from shoal.api import inferenceservices, modelstorages, servingruntimes, trainedmodels
 from shoal.api.inferenceservices import InferenceService
 from shoal.api.servingruntimes import Runtime
 from shoal.api.settings import ServingConfig
@@ -266,7 +266,6 @@ def _wanted(plan: Plan, seen: Observed, config: ServingConfig) -> Wanted:
             service, server, named_by_model=bool(plan.models), already=plan.is_host
         ),
         secrets=_secrets(seen),
-        ca_bundle=_account(seen).get(names.CA_BUNDLE_ANNOTATION, ""),
         account=_account(seen),
         storage=storage,
         entry_service=not plan.entry_taken,
@@ -333,7 +332,8 @@ def _storage(service: InferenceService, seen: Observed, held: str | None) -> Cho
     Raises:
         StalledError: nobody does, or the service asks for what is not served at all.
     """
-    containers = storagecontainers.read(seen.storage_containers)
+    is_fetched = modelstorages.is_fetched(service.predictor)
+    containers = storagecontainers.read(seen.storage_containers) if is_fetched else []
     choice = storagecontainers.choose(service.predictor, containers, held)
     if told := inferenceservices.unsupported(service, by_others=bool(choice.name)):
         hints = choice.hints if inferenceservices.unfetched(service.predictor) else ()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shoal import names
 from shoal.api import inferenceservices, storagecontainers
 from shoal.desired import children, deployments, downloaders, records
 from shoal.desired.storagecontainers import Choice
@@ -283,7 +284,11 @@ def test_a_store_by_its_name(key: str, *, optional: bool) -> None:
     ],
 )
 def test_authorities(config: Body, bundle: str, expected: str) -> None:
-    made = pod(service(), config={"storageInitializer": config}, ca_bundle=bundle)
+    made = pod(
+        service(),
+        config={"storageInitializer": config},
+        account={names.CA_BUNDLE_ANNOTATION: bundle},
+    )
     box = made["initContainers"][0]
     volumes = {row["name"]: row for row in made["volumes"]}
     if not expected:
