@@ -22,7 +22,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Self
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, StreamReader, TCPConnector, web
+from aiohttp import (
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    StreamReader,
+    TCPConnector,
+    web,
+)
 
 from cluster.certificates import Authority, Pair
 
@@ -220,7 +228,10 @@ class Proxy:
                     await response.write(await answer.read())
                     await response.write_eof()
                     return response
-                return await self._pump(request, response, asked, answer.content)
+                try:
+                    return await self._pump(request, response, asked, answer.content)
+                finally:
+                    _leave(answer)
         except ClientError:
             _transport(request).abort()  # as the API server itself did
             return web.Response()
@@ -255,6 +266,12 @@ class Proxy:
 async def _copy(content: StreamReader, response: web.StreamResponse) -> None:
     while chunk := await content.readany():
         await response.write(chunk)
+
+
+def _leave(answer: ClientResponse) -> None:
+    """End a connection at once: a goodbye may be waited for longer than the loop runs."""
+    if answer.connection and answer.connection.transport:
+        answer.connection.transport.abort()
 
 
 async def _strike(
