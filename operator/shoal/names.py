@@ -67,6 +67,7 @@ DEFAULT_SERVER_PORT: Final = 8080
 AGENT_ADMIN_PORT: Final = 9082  # 9081 is upstream's port of the agent's data path
 AGENT_ADMIN_PORT_NAME: Final = "agent-admin"
 AGENT_BEAT_HEADER: Final = "Shoal-Beat-Seconds"  # so often an agent gives a sign of life
+AGENT_DRAIN_PATH: Final = "/drain"
 MODEL_DIR: Final = "/mnt/models"
 MODEL_CACHE_DIR: Final = "/mnt/model-cache"
 IMAGE_MODEL_DIR: Final = "/models"  # where an image has its model

@@ -56,6 +56,9 @@ class Agents:
     def follow(self, _key: object, _addresses: object) -> None:
         """Nothing is asked for over a network here."""
 
+    def leave(self, _key: object, but: object) -> None:
+        """Nor is anything left."""
+
     def _state(self, name: str, fields: Body) -> Any:
         given = {key: value for key, value in fields.items() if key != "state"}
         return builders.model_state(State(fields["state"]), self._wanted[name], **given)

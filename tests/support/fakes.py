@@ -3,7 +3,7 @@
 import copy
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from shoal import names
@@ -115,7 +115,7 @@ class FakeAgents:
     def __init__(self, reports: Mapping[str, Report] | None = None) -> None:
         self.reports = dict(reports or {})
         self.unheard: set[str] = set()
-        self.followed: dict[tuple[str, str], Mapping[str, str]] = {}
+        self.followed: dict[tuple[str, str], dict[str, str]] = {}
 
     def report(self, pod_uid: str) -> Report | None:
         return self.reports.get(pod_uid)
@@ -124,7 +124,11 @@ class FakeAgents:
         return pod_uid not in self.unheard
 
     def follow(self, service: tuple[str, str], pods: Mapping[str, str]) -> None:
-        self.followed[service] = pods
+        self.followed.setdefault(service, {}).update(pods)
+
+    def leave(self, service: tuple[str, str], but: Collection[str]) -> None:
+        kept = self.followed.get(service, {})
+        self.followed[service] = {uid: kept[uid] for uid in kept.keys() & but}
 
 
 def _owned(body: Body) -> Body:

@@ -1,7 +1,13 @@
-"""The agent's own port: probes, metrics and states. Readers: kubelet, Prometheus, the operator."""
+"""The agent's own port: probes, metrics and states. Readers: kubelet, Prometheus, the operator.
+
+Before a pod ends, kubelet asks `/drain` for the model server and for the agent, and waits for the
+answer (`preStop`). The operator follows a pod until it has told that the pod's models are going:
+so they answer for as long as somebody may still read Ready.
+"""
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -11,6 +17,9 @@ from shoal.agent.boards import Board
 
 _LONGEST_WAIT = 60.0
 _BEAT_SECONDS = 1.0
+_LONGEST_DRAIN_SECONDS = 20.0  # a pod has 30 to end, by default
+_BETWEEN_POLLS_SECONDS = 1.0  # the longest that a busy operator takes from one to the next
+_LOOK_SECONDS = 0.1
 
 
 def make(board: Board) -> web.Application:
@@ -23,6 +32,7 @@ def make(board: Board) -> web.Application:
             web.get("/readyz", admin.readyz),
             web.get("/metrics", admin.metrics),
             web.get("/v1/states", admin.states),
+            web.get(names.AGENT_DRAIN_PATH, admin.drain),
         ]
     )
     return application
@@ -31,6 +41,8 @@ def make(board: Board) -> web.Application:
 class _Admin:
     def __init__(self, board: Board) -> None:
         self._board = board
+        self._polls = 0  # that are open
+        self._left = -_BETWEEN_POLLS_SECONDS  # when the last one ended
 
     async def livez(self, _: web.Request) -> web.Response:
         # That this runs at all is what is asked.
@@ -57,12 +69,31 @@ class _Admin:
         await response.prepare(request)
         with contextlib.suppress(ConnectionError):  # who asked is gone
             if after == self._board.cursor and seconds:
-                await self._await_change(response, seconds)
+                await self._be_followed(self._await_change(response, seconds))
                 # A burst of changes is one answer; the more models, the longer an answer is.
                 await asyncio.sleep(min(0.25, 0.01 + self._board.size * 0.0002))
             report = self._board.report(after if can_merge else "")
             await response.write_eof(modelstates.encode(report).encode())
         return response
+
+    async def drain(self, _: web.Request) -> web.Response:
+        """Answer when nobody follows any more what the server answers."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + _LONGEST_DRAIN_SECONDS
+        while self._is_followed(clock()) and self._board.has_loaded() and clock() < end:
+            await self._board.wait(self._board.cursor, _LOOK_SECONDS)
+        return web.Response(text="ok\n")
+
+    def _is_followed(self, now: float) -> bool:
+        return self._polls > 0 or now - self._left < _BETWEEN_POLLS_SECONDS
+
+    async def _be_followed(self, poll: Awaitable[None]) -> None:
+        self._polls += 1
+        try:
+            await poll
+        finally:
+            self._polls -= 1
+            self._left = asyncio.get_running_loop().time()
 
     async def _await_change(self, response: web.StreamResponse, seconds: float) -> None:
         """Wait with a sign of life now and then: JSON may begin with blank lines."""

@@ -45,6 +45,10 @@ class Board:
         """All states."""
         return self._models.values()
 
+    def has_loaded(self) -> bool:
+        """Tell whether the server answers with a version of any model."""
+        return any(state.loaded for state in self._models.values())
+
     def set_config(self, config: str, wanted: Iterable[str]) -> None:
         """Note what is worked on; the first set is what readiness waits for."""
         if not self._config:

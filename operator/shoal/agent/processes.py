@@ -78,7 +78,9 @@ def _syncs(
 
 
 async def _serve(stack: contextlib.AsyncExitStack, settings: AgentSettings, board: Board) -> None:
-    runner = web.AppRunner(admin.make(board), access_log=None, shutdown_timeout=0.5)
+    runner = web.AppRunner(
+        admin.make(board), access_log=None, shutdown_timeout=0.5, handler_cancellation=True
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, settings.admin_host, settings.admin_port).start()

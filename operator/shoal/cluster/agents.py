@@ -8,7 +8,7 @@ reconcile tells which pods there are and reads what they said.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import aiohttp
@@ -25,6 +25,7 @@ _SILENCE_SECONDS: Final = 4.0  # of an agent that sends signs of life, or owes a
 # A connection may break and the agent be well; a second failure at once after it says more.
 _RETRY_SECONDS: Final = 0.1
 _LONGEST_RETRY_SECONDS: Final = 3.0
+_Followed = tuple[Key, str, str]  # a service, its pod's uid and address
 
 
 class AgentFollower:
@@ -36,7 +37,7 @@ class AgentFollower:
         self._on_change = on_change
         self._port = port
         self._session: aiohttp.ClientSession | None = None
-        self._tasks: dict[tuple[Key, str, str], asyncio.Task[None]] = {}
+        self._tasks: dict[_Followed, asyncio.Task[None]] = {}
         self._reports: dict[str, Report] = {}
         self._silent: set[str] = set()
         self._beating: set[str] = set()  # agents that send signs of life
@@ -50,15 +51,18 @@ class AgentFollower:
         return pod_uid in self._reports or pod_uid in self._silent
 
     def follow(self, service: Key, pods: Mapping[str, str]) -> None:
-        """Follow exactly these pods (uid to address) of a service, no others."""
+        """Follow these pods (uid to address) of a service, and those before until `leave`."""
         wanted = {(service, uid, address) for uid, address in pods.items()}
-        for gone in [held for held in self._tasks if held[0] == service and held not in wanted]:
-            self._tasks.pop(gone).cancel()
-            self._reports.pop(gone[1], None)
-            self._silent.discard(gone[1])
-            self._beating.discard(gone[1])
+        for moved in [held for held in self._of(service) if pods.get(held[1], held[2]) != held[2]]:
+            self._drop(moved)
         for new in wanted - self._tasks.keys():
             self._tasks[new] = asyncio.create_task(self._poll(*new), name=f"agent {new[2]}")
+        self._count()
+
+    def leave(self, service: Key, but: Collection[str]) -> None:
+        """Follow no pods of a service but these any more: the others' agents let them end."""
+        for gone in [held for held in self._of(service) if held[1] not in but]:
+            self._drop(gone)
         self._count()
 
     async def close(self) -> None:
@@ -68,6 +72,15 @@ class AgentFollower:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         if self._session:
             await self._session.close()
+
+    def _of(self, service: Key) -> list[_Followed]:
+        return [held for held in self._tasks if held[0] == service]
+
+    def _drop(self, held: _Followed) -> None:
+        self._tasks.pop(held).cancel()
+        self._reports.pop(held[1], None)
+        self._silent.discard(held[1])
+        self._beating.discard(held[1])
 
     async def _poll(self, service: Key, uid: str, address: str) -> None:
         """Ask one agent for ever; silence, or two failures in a row, is no answer."""

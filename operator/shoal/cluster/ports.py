@@ -1,6 +1,6 @@
 """What the flow asks of the cluster: Protocols, so that tests can answer with fakes."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any, Protocol
 
 from shoal.cluster.kinds import Kind
@@ -96,4 +96,7 @@ class Agents(Protocol):
         """Tell whether it is known what the agent says, be it that it gives no answer."""
 
     def follow(self, service: tuple[str, str], pods: Mapping[str, str]) -> None:
-        """Follow exactly these pods (uid to address) of a service, no others."""
+        """Follow these pods (uid to address) of a service, and those before until `leave`."""
+
+    def leave(self, service: tuple[str, str], but: Collection[str]) -> None:
+        """Follow no pods of a service but these any more: the others' agents let them end."""

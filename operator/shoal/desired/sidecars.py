@@ -19,6 +19,9 @@ _MOUNTS: Final = {
     names.MODEL_DIR_VOLUME: names.MODEL_DIR,
     names.MODEL_STORE_VOLUME: names.MODEL_STORE_DIR,
 }
+_LIFECYCLE: Final = {
+    "preStop": {"httpGet": {"path": names.AGENT_DRAIN_PATH, "port": names.AGENT_ADMIN_PORT}}
+}
 
 
 def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,7 +36,7 @@ def inject(wanted: Wanted, pod: Mapping[str, Any]) -> dict[str, Any]:
     _refuse_conflicts(pod, server, {row["name"] for row in _volumes(wanted)})
     users = list(pod["containers"])
     port = servers.server_port(users[server])
-    users[server] = _with_models(wanted, users[server])
+    users[server] = _drained(_with_models(wanted, users[server]))
     return {
         **additions.without_token(pod),
         "containers": [*users, make(wanted, port, _claims(pod))],
@@ -66,7 +69,13 @@ def make(
             *bundles.mounts(wanted),
             *claims,
         ],
+        "lifecycle": _LIFECYCLE,
     }
+
+
+def _drained(server: Mapping[str, Any]) -> dict[str, Any]:
+    """Have the server answer until the pod's end is told, unless the user has a hook there."""
+    return {**server, "lifecycle": {**_LIFECYCLE, **(server.get("lifecycle") or {})}}
 
 
 def _claims(pod: Mapping[str, Any]) -> list[dict[str, Any]]:

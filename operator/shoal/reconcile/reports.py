@@ -59,11 +59,13 @@ def _was_ready(body: Body) -> bool:
 class Report:
     """How many models a pass had to report on, and when to look at them again.
 
-    `again` is in seconds, None where nothing is held or left.
+    `again` is in seconds, None where nothing is held or left. `told` tells that no status says
+    Ready any more that should not.
     """
 
     due: int = 0
     again: float | None = None
+    told: bool = False
 
     @property
     def is_quiet(self) -> bool:
@@ -104,7 +106,7 @@ class Reporter:
             raise refusals[0]
         if len(due) > _WRITES_PER_REPORT:
             again = _AT_ONCE_SECONDS
-        return Report(len(due), again)
+        return Report(len(due), again, told=not any(map(_was_ready, due[_WRITES_PER_REPORT:])))
 
     def _due(self, seen: Observed, verdict: Verdict) -> tuple[list[Body], float | None]:
         """List the models to report on, in the order of their weight.

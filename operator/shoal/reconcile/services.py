@@ -60,7 +60,8 @@ class Reconciler:
             ApiError: the API server refused for now; the statuses say so.
         """
         seen = observations.observe(key, self._store)
-        self._agents.follow(key, observations.agents_of(seen.pods))
+        followed = observations.agents_of(seen.pods)
+        self._agents.follow(key, followed)
         entry_service = await applies.may_have_entry_service(self._cluster, seen)
         plan = await self._planned(seen, entry_service=entry_service)
         try:
@@ -77,6 +78,8 @@ class Reconciler:
             judge = partial(verdicts.judge, seen, plan, replicas, fault, self._clock())
             verdict = await _decided(seen, judge)
             report = await self._reporter.write(seen, verdict)
+        if report.told:
+            self._agents.leave(key, but=followed)  # pods that go serve until then
         later, unowned = await self._own(seen, report)
         if error := refusal or unowned:
             raise error

@@ -239,3 +239,29 @@ def test_the_agents_defaults_are_those_of_the_configuration() -> None:
         config.fetch_seconds,
     )
     assert agent.downloads.max_bytes == quantities.parse(config.fetch_max_size)
+
+
+DRAIN = {"preStop": {"httpGet": {"path": "/drain", "port": 9082}}}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param({}, DRAIN, id="by-itself"),
+        pytest.param(
+            {"postStart": {"sleep": {"seconds": 1}}},
+            {**DRAIN, "postStart": {"sleep": {"seconds": 1}}},
+            id="beside-another-hook",
+        ),
+        pytest.param(
+            {"preStop": {"sleep": {"seconds": 9}}},
+            {"preStop": {"sleep": {"seconds": 9}}},
+            id="not-in-place-of-the-users",
+        ),
+    ],
+)
+def test_the_server_ends_when_the_agent_says_so(given: Body, expected: Body) -> None:
+    box = builders.container(lifecycle=given) if given else builders.container()
+    server, agent = _pod(builders.inference_service(containers=[box]))["containers"]
+    assert server["lifecycle"] == expected
+    assert agent["lifecycle"] == DRAIN

@@ -82,3 +82,25 @@ async def test_a_long_report_comes_in_parts_what_is_not_true_first_what_passes_l
     assert set(second[-8:]) == passing
     assert {*first, *second} == {*ready, *rest}
     assert len(second) == 109
+
+
+async def test_a_pod_that_goes_is_followed_until_no_model_says_ready_for_it() -> None:
+    made, _ = world([f"m{at:03}" for at in range(201)], [])
+    gone = {"uid-of-gone": "10.0.0.9"}
+    made.agents.follow(KEY, gone)
+    assert await made.run() == AT_ONCE
+    assert made.agents.followed[KEY] == gone
+    await made.hands.reconcile(KEY)
+    assert not made.agents.followed[KEY]
+
+
+async def test_a_pod_that_goes_is_followed_while_its_models_cannot_be_told_of() -> None:
+    made, cluster = world(["a", "b"], ["a"])
+    gone = {"uid-of-gone": "10.0.0.9"}
+    made.agents.follow(KEY, gone)
+    with pytest.raises(ApiError, match="not this one"):
+        await made.run()
+    assert made.agents.followed[KEY] == gone
+    cluster.picked = frozenset()
+    await made.hands.reconcile(KEY)
+    assert not made.agents.followed[KEY]
