@@ -24,7 +24,11 @@ RINGS := unit golden contract integration e2e
 SOURCES = $(shell find operator Dockerfile requirements/runtime.lock -type f ! -name '*.pyc' | \
 	LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-16)
 
+# The images of this project: the last part of a name's folder is that of its tag.
+SERVERS := servers/triton servers/mlserver servers/kserve-sdk servers/torchserve
+EXAMPLE := examples/custom-server
 say = @printf '\n[%5ds] %s\n' $$(( $$(date +%s) - $$SHOAL_STARTED )) "$(1)"
+make_image = $(BIN)/python tests/cluster/image.py --context $(1) --tag localhost/$(if $(filter servers/%,$(1)),shoal-)$(notdir $(1)):dev
 ring = $(BIN)/pytest $(2) --junit-xml=$(REPORTS)/$(1).xml -o junit_suite_name=$(1) $(ARGS)
 with_cluster = set -a; source $(SHOAL_HOME)/cluster/env; set +a
 
@@ -55,13 +59,19 @@ image: cluster ## build the operator's image and load it into the cluster
 .PHONY: example-image
 example-image: cluster
 	$(call say,The example model server's image)
-	@$(BIN)/python tests/cluster/image.py --context examples/custom-server --tag localhost/custom-server:dev
+	@$(call make_image,$(EXAMPLE))
 
 .PHONY: server-images
 server-images: cluster ## build the images of MLServer, Triton, the KServe SDK's server and TorchServe
 	$(call say,The model servers' images)
-	@for name in triton mlserver kserve-sdk torchserve; do \
-		$(BIN)/python tests/cluster/image.py --context servers/$$name --tag localhost/shoal-$$name:dev; done
+	@$(foreach folder,$(SERVERS),$(call make_image,$(folder));)
+
+.PHONY: ahead
+ahead: $(READY) ## build what the cluster needs and what goes into it, before it is there
+	$(call say,Programs and images)
+	@PYTHONPATH=tests $(BIN)/python -c "from cluster import binaries; [binaries.ensure(name) for name in ('coredns', 'contour')]"
+	@$(BIN)/python tests/cluster/image.py --only-build
+	@$(foreach folder,$(EXAMPLE) $(SERVERS),$(call make_image,$(folder)) --only-build;)
 
 .PHONY: install
 install: image $(SHOAL_HOME)/bin/helm ## install the operator with Helm on the cluster
@@ -110,8 +120,10 @@ contract: $(READY) $(SHOAL_HOME)/bin/helm ## files that must agree: CRDs, chart,
 	$(call say,contract)
 	@$(call ring,contract,tests/contract)
 
-# These tests wait more than they compute. Each lane has an API server of its own.
+# These tests wait more than they compute. Each lane has an API server of its own. Where the next
+# ring follows, what that needs is built meanwhile, with what the tests leave of the machine.
 LANES ?= 2
+begin_ahead = $(if $(filter test verify,$(MAKECMDGOALS)),chrt --idle 0 $(MAKE) --no-print-directory ahead > $(SHOAL_HOME)/ahead.log 2>&1 &)
 
 .PHONY: integration
 integration: $(READY) ## a real API server; operator and agents as processes; no node
@@ -119,7 +131,7 @@ integration: $(READY) ## a real API server; operator and agents as processes; no
 	@PYTHONPATH=tests $(BIN)/python -c "from cluster import binaries; binaries.ensure('kubernetes')"
 	@PYTHONPATH=tests:operator $(BIN)/python -m support.stores
 	@PYTHONPATH=tests $(BIN)/python -m support.serverenvs
-	@$(call ring,integration,tests/integration -n $(LANES) --dist loadfile)
+	@$(begin_ahead) $(call ring,integration,tests/integration -n $(LANES) --dist loadfile)
 
 .PHONY: e2e
 e2e: install example-image server-images ## a real node: the walk-through as a user types it, and its failures

@@ -3,7 +3,7 @@
 ::
 
     python3 tests/cluster/image.py                                   localhost/shoal:dev
-    python3 tests/cluster/image.py --context DIR --tag TAG [--file F]
+    python3 tests/cluster/image.py --context DIR --tag TAG [--file F] [--only-build]
     python3 tests/cluster/image.py --builtin versitygw               localhost/versitygw:dev
 
 Nothing is built when no input has changed, and nothing loaded when the node has the image.
@@ -33,6 +33,14 @@ def ensure(context: Path, tag: str, file: Path | None = None) -> None:
     _ensure_here(tag, build.inputs(), lambda archive: builds.with_buildah(build, archive))
 
 
+def build_ahead(context: Path, tag: str, file: Path | None = None) -> None:
+    """Have the archive that `ensure` loads, where no cluster is needed for that."""
+    if providers.choose() == "built":
+        build = builds.Build(context, file or context / "Dockerfile", tag)
+        with home.lock("images"):
+            _write(tag, build.inputs(), lambda archive: builds.with_buildah(build, archive))
+
+
 def ensure_builtin(name: str) -> None:
     """Have an image of one of the programs that this folder builds."""
     tag = f"localhost/{name}:dev"
@@ -51,14 +59,9 @@ def _ensure_here(tag: str, key: str, write: Callable[[Path], None]) -> None:
         raise providers.NoClusterError(
             f"{tag} cannot be loaded into a cluster of yours: push it to a registry it pulls from"
         )
-    archive = _archive(tag)
-    stamp = archive.with_suffix(".inputs")
-    loaded = home.cluster() / "images" / stamp.name
     with home.lock("images"):
-        if not archive.exists() or not _says(stamp, key):
-            stamp.unlink(missing_ok=True)
-            write(archive)
-            stamp.write_text(key)
+        archive = _write(tag, key, write)
+        loaded = home.cluster() / "images" / archive.with_suffix(".inputs").name
         if _says(loaded, key) and containers.has_image(tag):
             progress.say(f"image {tag} is up to date")
             return
@@ -66,6 +69,16 @@ def _ensure_here(tag: str, key: str, write: Callable[[Path], None]) -> None:
             containers.import_archive(archive)
         loaded.parent.mkdir(parents=True, exist_ok=True)
         loaded.write_text(key)
+
+
+def _write(tag: str, key: str, write: Callable[[Path], None]) -> Path:
+    archive = _archive(tag)
+    stamp = archive.with_suffix(".inputs")
+    if not archive.exists() or not _says(stamp, key):
+        stamp.unlink(missing_ok=True)
+        write(archive)
+        stamp.write_text(key)
+    return archive
 
 
 def _archive(tag: str) -> Path:
@@ -83,12 +96,14 @@ def main() -> int:
     parser.add_argument("--tag", default=_DEFAULT_TAG)
     parser.add_argument("--file", type=Path)
     parser.add_argument("--builtin", choices=sorted(builds.BUILTIN))
+    parser.add_argument("--only-build", action="store_true", help="load nothing into a cluster")
     options = parser.parse_args()
     try:
         if options.builtin:
             ensure_builtin(options.builtin)
         else:
-            ensure(options.context.resolve(), options.tag, options.file)
+            make = build_ahead if options.only_build else ensure
+            make(options.context.resolve(), options.tag, options.file)
     except (providers.NoClusterError, shell.CommandError) as error:
         progress.say(str(error))
         return 1
