@@ -1,7 +1,7 @@
 """A thousand models on one service whose pod is lost: each is called not Ready, then Ready again.
 
-Within BESIDE_A_START: a thousand words are a thousand writes, and until its own is written the
-last of them is still READY.
+A thousand words are a thousand writes, and until its own is written the last of them is still
+READY: for so long the pod serves on, so when `kubectl delete pod` returns, none of them is.
 """
 
 import pytest
@@ -12,6 +12,7 @@ from support.agentrigs import artefact
 from support.samplers import Sampler
 from support.spaces import Space, trained_model
 from support.terminals import until
+from support.traffic import Client, Door
 
 MODELS = 1024
 # No measure of speed (that is benchmarks/burst.py): what the slowest machine's API server takes
@@ -34,8 +35,17 @@ def _ready(space: Space) -> int:
     return sum(row["READY"] == "True" for row in space.rows("kubectl get trainedmodel"))
 
 
-def _told_false(sampler: Sampler) -> set[str]:
-    return {name for name in NAMES if "False" in sampler.record.readiness(name)}
+def _ready_at(sampler: Sampler, moment: float) -> set[str]:
+    """Name the models that were called Ready at a moment."""
+    told = sampler.record.words
+    last = {name: [word for word in told[name] if word.at <= moment][-1] for name in NAMES}
+    return {name for name, word in last.items() if word.ready == "True"}
+
+
+def _backed_at(sampler: Sampler, moment: float) -> bool:
+    """Tell whether a pod took requests at a moment."""
+    rows = [[one for one in told if one.at <= moment] for told in sampler.record.places.values()]
+    return any(told[-1].address for told in rows if told)
 
 
 @pytest.fixture
@@ -60,8 +70,12 @@ def test_a_thousand_that_lose_their_pod_are_called_not_ready_and_ready_when_it_a
         sampler.record.writes_per_second = BESIDE_A_START
         until(lambda: len(sampler.record.samples), lambda count: count > MODELS, 60, "all asked")
         lost = space.pod()
-        space.run(f"kubectl delete pod {lost} --wait=false")
-        until(lambda: _told_false(sampler), set(NAMES).__eq__, 60, "each was called not READY")
+        (address,) = sampler.record.ready_pods().values()
+        with Client(Door(f"{address}:8080", "server", NAMES[-1]), pause=0.1) as client:
+            space.run(f"kubectl delete pod {lost}", seconds=60)
+        ended = max(answer.at for answer in client.answers if answer.status == 200)
+        untold = set() if _backed_at(sampler, ended) else _ready_at(sampler, ended)
+        assert not untold, f"{len(untold)} were READY and no pod answered any more"
         until(lambda: _ready(space), MODELS.__eq__, 120, "all are READY")
         successor = space.pods()[0]["metadata"]["uid"]
         until(
