@@ -9,24 +9,22 @@ from pathlib import Path
 
 from aiohttp import AddrInfoType, ClientSession, TCPConnector
 
-from shoal.storage import transfers
+from shoal.storage import jobs, transfers
 from shoal.storage.credentials import Credentials
-from shoal.storage.limits import Limits
+from shoal.storage.sessions import Sessions
 from support.closings import closed
 
 ROOM = 1 << 30
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What is promised of a model and how much it may be; whose certificates are trusted."""
+class Terms(jobs.Terms):
+    """A download's terms, and whose certificates are trusted for it."""
 
-    digest: str = ""
-    limits: Limits | None = None
     authority: Path | None = None
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[ClientSession]:
+    async def sessions(self) -> AsyncIterator[Sessions]:
         """Make a client; its connections are closed after the block."""
         made: list[socket.socket] = []
 
@@ -39,7 +37,7 @@ class Terms:
         connector = TCPConnector(ssl=trusted, socket_factory=make)
         try:
             async with ClientSession(connector=connector) as session:
-                yield session
+                yield Sessions(lambda: session)
         finally:
             await closed(made)
 
@@ -53,16 +51,10 @@ async def fetch(
 ) -> dict[str, bytes]:
     """Download an address; return what came of it."""
     _make(work)
-    given = terms or Terms()
+    location, known, terms = transfers.parse(uri), known or Credentials(), terms or Terms()
     async with (
-        given.session() as session,
-        transfers.opened(
-            transfers.parse(uri),
-            known or Credentials(),
-            session,
-            digest=given.digest,
-            limits=given.limits,
-        ) as source,
+        terms.sessions() as sessions,
+        transfers.opened(location, known, sessions, terms) as source,
     ):
         await source.download(work, room, lambda _: None)
     tree = work / transfers.TREE
@@ -73,8 +65,8 @@ async def fetch(
 async def fingerprint(uri: str, known: Credentials) -> str:
     """Ask what an address names now."""
     async with (
-        Terms().session() as session,
-        transfers.opened(transfers.parse(uri), known, session) as source,
+        Terms().sessions() as sessions,
+        transfers.opened(transfers.parse(uri), known, sessions, Terms()) as source,
     ):
         return source.fingerprint
 

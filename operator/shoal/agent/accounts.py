@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from shoal import names
-from shoal.agent.apis import ApiError
+from shoal.agent.errors import ApiError
 from shoal.reasons import Reason
 from shoal.storage import entries
 from shoal.storage.credentials import Credentials, Holder

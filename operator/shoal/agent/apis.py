@@ -13,16 +13,10 @@ from urllib.parse import quote
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
+from shoal.agent.errors import ApiError
+
 _TIMEOUT = ClientTimeout(total=10, sock_connect=3)
 _FAILED = 400
-
-
-class ApiError(Exception):
-    """What the API server said; `status` is 0 when it said nothing."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class Api:

@@ -14,12 +14,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from aiohttp import ClientSession
-
 from shoal import logs, modelconfig, storagespecs
-from shoal.agent import deliveries, retries
+from shoal.agent import allocations, deliveries, retries
 from shoal.agent.accounts import Accounts, Identity
-from shoal.agent.apis import Api
 from shoal.agent.caches import Cache
 from shoal.agent.deliveries import Tools
 from shoal.settings import FetchSettings
@@ -27,6 +24,7 @@ from shoal.storage import entries, transfers, uris
 from shoal.storage.credentials import Credentials
 from shoal.storage.failures import FetchError
 from shoal.storage.limits import Limits
+from shoal.storage.sessions import Sessions
 from shoal.storage.uris import Location
 from shoal.storagespecs import StorageSpec
 
@@ -44,6 +42,7 @@ class UsageError(ValueError):
 def run(settings: FetchSettings, words: Sequence[str]) -> int:
     """Bring every model, one after the other; return the exit code."""
     logs.install_plain()
+    allocations.keep()
     try:
         asyncio.run(_run(settings, parse(words, settings.storage_spec)))
     except UsageError as error:
@@ -97,10 +96,10 @@ async def _run(settings: FetchSettings, pairs: Pairs) -> None:
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    async with ClientSession() as session:
-        find = _finder(settings, session)
+    async with Sessions() as sessions:
+        find = _finder(settings, sessions)
         tools = Tools(
-            session=session,
+            sessions=sessions,
             limits=Limits.told(settings.downloads),
             patience=settings.patience_seconds,
             tell=_tell,
@@ -118,11 +117,13 @@ def _cache(settings: FetchSettings) -> Cache | None:
     return Cache(Path(settings.cache_dir), f"the model cache {settings.cache_name}")
 
 
-def _finder(settings: FetchSettings, session: ClientSession) -> Find:
+def _finder(settings: FetchSettings, sessions: Sessions) -> Find:
     """Read credentials as the agent does; outside of a cluster those of the environment."""
     if not settings.namespace:
         return partial(_by_environment, settings)
-    api = Api(session, settings.api_url, settings.namespace, settings.token_dir)
+    from shoal.agent.apis import Api  # noqa: PLC0415 - aiohttp takes its time
+
+    api = Api(sessions.get(), settings.api_url, settings.namespace, settings.token_dir)
     identity = Identity(settings.namespace, settings.service_account, settings.storage_secret)
     accounts = Accounts(api, identity, settings.environ)
     if not settings.storage_spec:

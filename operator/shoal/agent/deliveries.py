@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from aiohttp import ClientSession
-
 from shoal.agent import retries
 from shoal.agent.accounts import Pace
 from shoal.agent.caches import Cache
@@ -29,8 +27,9 @@ from shoal.reasons import Reason
 from shoal.storage import failures, partials, transfers, trees
 from shoal.storage.credentials import Credentials
 from shoal.storage.failures import FetchError, Kind
-from shoal.storage.jobs import Sums
+from shoal.storage.jobs import Sums, Terms
 from shoal.storage.limits import Limits
+from shoal.storage.sessions import Sessions
 from shoal.storage.transfers import Source
 from shoal.storage.uris import Location
 
@@ -48,7 +47,7 @@ class Tools:
     `digest` is what was promised of the content, `sha256:<hex>`; "" promises nothing.
     """
 
-    session: ClientSession
+    sessions: Sessions
     limits: Limits
     patience: float
     tell: Callable[[str], None]
@@ -91,14 +90,9 @@ class _Order:
 
     def opened(self) -> AbstractAsyncContextManager[Source]:
         tools = self.tools
-        return tools.opened(
-            self.location,
-            self.known,
-            tools.session,
-            digest=tools.digest,
-            limits=tools.limits,
-            is_summed=tools.cache is not None,  # whose trees are named after their content
-        )
+        is_summed = tools.cache is not None  # whose trees are named after their content
+        terms = Terms(tools.digest, tools.limits, is_summed=is_summed, is_alone=True)
+        return tools.opened(self.location, self.known, tools.sessions, terms)
 
     def tell(self, what: str) -> None:
         self.tools.tell(f"{self.shown}: {what}")

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from aiohttp import ClientSession
-
 from shoal.agent import metrics
 from shoal.agent.accounts import Accounts
 from shoal.agent.rejections import Rejections
@@ -24,9 +22,10 @@ from shoal.reasons import Reason
 from shoal.storage import archives, failures, gaps, threads, transfers, trees
 from shoal.storage.credentials import Credentials
 from shoal.storage.failures import FetchError, Kind
-from shoal.storage.jobs import Sums
+from shoal.storage.jobs import Sums, Terms
 from shoal.storage.limits import Limits
 from shoal.storage.partials import written
+from shoal.storage.sessions import Sessions
 from shoal.storage.transfers import Source
 from shoal.storage.uris import Location, Scheme
 
@@ -81,11 +80,11 @@ class Fetcher:
     """Downloads, a bounded number at once."""
 
     def __init__(
-        self, store: Store, accounts: Accounts, session: ClientSession, bounds: Bounds
+        self, store: Store, accounts: Accounts, sessions: Sessions, bounds: Bounds
     ) -> None:
         self._store = store
         self._accounts = accounts
-        self._session = session
+        self._sessions = sessions
         self._slots = asyncio.Semaphore(bounds.at_once)
         self._again = asyncio.Semaphore(bounds.at_once)
         self._failed: dict[tuple[str, str, str], tuple[float, FetchError]] = {}
@@ -150,10 +149,8 @@ class Fetcher:
                     self._outgrown[error.content] = error.size
 
     async def _find(self, order: _Order) -> str:
-        digest = order.model.artifact_digest
-        async with self._opened(
-            order.location, order.known, self._session, digest=digest, limits=self._limits
-        ) as source:
+        terms = Terms(order.model.artifact_digest, self._limits)
+        async with self._opened(order.location, order.known, self._sessions, terms) as source:
             tree = self._store.source(source.fingerprint)
             if tree:
                 order.hold(tree)

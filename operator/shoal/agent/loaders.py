@@ -9,8 +9,9 @@ killed in between loads again instead of believing.
 import contextlib
 from dataclasses import replace
 
+from shoal.agent.errors import ServerDownError, ServerRefusedError
 from shoal.agent.plans import Record, Version
-from shoal.agent.servers import Server, ServerDownError, ServerRefusedError
+from shoal.agent.servers import Server
 from shoal.agent.stores import Store
 
 

@@ -7,7 +7,7 @@ import random
 import signal
 from datetime import UTC, datetime
 
-from aiohttp import ClientSession, web
+from aiohttp import web
 
 from shoal.agent import admin
 from shoal.agent.accounts import Accounts, Identity
@@ -23,6 +23,7 @@ from shoal.agent.watches import Watch
 from shoal.agent.workers import Tools
 from shoal.settings import AgentSettings
 from shoal.storage.limits import Limits
+from shoal.storage.sessions import Sessions
 
 _LOG = logging.getLogger(__name__)
 _TURNS = 32
@@ -35,14 +36,14 @@ async def run(settings: AgentSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     async with contextlib.AsyncExitStack() as stack:
-        session = await stack.enter_async_context(ClientSession())
+        sessions = await stack.enter_async_context(Sessions())
         server = Server(settings.server_url, settings.load_seconds)
         stack.push_async_callback(server.close)
         store = Store(settings.model_dir, settings.store_dir)
         await asyncio.to_thread(store.open)
         board = Board(lambda: datetime.now(UTC), settings.first_set_seconds)  # noqa: TID251 - the clock
         api = Api(
-            session,
+            sessions.get(),
             settings.api_url,
             settings.namespace,
             settings.token_dir,
@@ -52,7 +53,7 @@ async def run(settings: AgentSettings) -> None:
         bounds = Bounds(settings.fetch_concurrency, space, Limits.told(settings.downloads))
         identity = Identity(settings.namespace, settings.service_account, settings.storage_secret)
         accounts = Accounts(api, identity, settings.environ)
-        fetcher = Fetcher(store, accounts, session, bounds)
+        fetcher = Fetcher(store, accounts, sessions, bounds)
         syncs = _syncs(settings, store, server, board, fetcher)
         stack.push_async_callback(syncs.stop)
         await _serve(stack, settings, board)

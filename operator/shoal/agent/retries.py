@@ -3,7 +3,7 @@
 Callers: workers, deliveries, commands.
 """
 
-from shoal.agent.servers import ServerRefusedError
+from shoal.agent.errors import ServerRefusedError
 from shoal.reasons import Reason
 from shoal.storage.failures import FetchError, Kind
 

@@ -20,6 +20,7 @@ from aiohttp import (
     TCPConnector,
 )
 
+from shoal.agent.errors import ServerDownError, ServerRefusedError
 from shoal.agent.lines import Line
 
 _READY_SECONDS = 10.0  # some servers answer nobody while they load
@@ -29,19 +30,6 @@ _CONFIRM_STEP = 0.05
 _LONGEST_WORDS = 300
 _OK = 200
 _NOT_FOUND = 404
-
-
-class ServerDownError(Exception):
-    """Nobody listens, or nobody answers."""
-
-
-class ServerRefusedError(Exception):
-    """The server's own words; `in_doubt` when it may still be doing what was asked."""
-
-    def __init__(self, message: str, *, in_doubt: bool = False) -> None:
-        super().__init__(message)
-        self.message = message
-        self.in_doubt = in_doubt
 
 
 @dataclass(frozen=True, slots=True)

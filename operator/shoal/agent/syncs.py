@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from shoal.agent import metrics
-from shoal.agent.servers import ServerDownError
+from shoal.agent.errors import ServerDownError
 from shoal.agent.workers import Tools, Worker
 from shoal.modelconfig import Model
 from shoal.modelstates import State

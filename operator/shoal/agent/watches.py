@@ -19,7 +19,8 @@ from typing import Any
 
 from shoal import modelconfig, names
 from shoal.agent import metrics
-from shoal.agent.apis import Api, ApiError
+from shoal.agent.apis import Api
+from shoal.agent.errors import ApiError
 from shoal.agent.shardsets import ShardSet, WholeList
 from shoal.modelconfig import Model, ModelConfigError
 

@@ -21,11 +21,12 @@ from datetime import timedelta
 
 from shoal.agent import boards, metrics, plans, retries
 from shoal.agent.boards import Board
+from shoal.agent.errors import ServerDownError, ServerRefusedError
 from shoal.agent.fetches import Fetcher
 from shoal.agent.lanes import Lanes
 from shoal.agent.loaders import Loader
 from shoal.agent.plans import Held, Record, Step, Version
-from shoal.agent.servers import Server, ServerDownError, ServerRefusedError
+from shoal.agent.servers import Server
 from shoal.agent.stores import Store
 from shoal.modelconfig import Model
 from shoal.modelstates import ModelState, State

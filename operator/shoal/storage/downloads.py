@@ -15,6 +15,7 @@ from shoal.storage import threads
 from shoal.storage.failures import FetchError, Kind
 from shoal.storage.limits import Limits
 from shoal.storage.partials import File
+from shoal.storage.threads import Run
 
 CHUNK = 1024 * 1024
 _LEAST_CHUNK = 64 * 1024
@@ -36,8 +37,10 @@ class Wanted:
     file: File
 
 
-async def run(wanted: Sequence[Wanted], read: Read, shown: str, count: Count) -> None:
-    """Bring what is missing of each file; the first failure ends all.
+async def run(
+    wanted: Sequence[Wanted], read: Read, shown: str, count: Count, work: Run = threads.run
+) -> None:
+    """Bring what is missing of each file; the first failure ends all. `work` writes files.
 
     Raises:
         FetchError: a part brought other than it announced, or `read` failed.
@@ -49,7 +52,8 @@ async def run(wanted: Sequence[Wanted], read: Read, shown: str, count: Count) ->
         for each, span in pieces:
             async with _lanes():
                 begun = pace.now()
-                await _piece(each, span, read, shown, count)
+                if not await _piece(each, span, read(each.key, *span), count, work):
+                    raise _odd(shown, each, span)
                 pace.learn(span[1] - span[0], begun)
 
     try:
@@ -91,21 +95,29 @@ def _pieces(wanted: Sequence[Wanted], pace: _Pace) -> Iterator[tuple[Wanted, tup
 
 
 async def _piece(
-    each: Wanted, span: tuple[int, int], read: Read, shown: str, count: Count
-) -> None:
+    each: Wanted,
+    span: tuple[int, int],
+    read: AsyncGenerator[bytes, None],
+    count: Count,
+    work: Run,
+) -> bool:
+    """Write one part; tell whether it was as long as it is to be."""
     at, end = span
-    async with aclosing(read(each.key, at, end)) as body:
+    async with aclosing(read) as body:
         async for piece in body:
             size = len(piece)
             if at + size > end:
                 break
-            await threads.run(size, each.file.write, at, piece)
+            await work(size, each.file.write, at, piece)
             at += size
             count(size)
-    if at != end:
-        start = span[0]
-        message = f"{shown}: {each.key} brought other than the {end - start} bytes announced"
-        raise FetchError(Kind.TRANSIENT, Reason.DOWNLOAD_FAILED, message)
+    return at == end
+
+
+def _odd(shown: str, each: Wanted, span: tuple[int, int]) -> FetchError:
+    announced = span[1] - span[0]
+    message = f"{shown}: {each.key} brought other than the {announced} bytes announced"
+    return FetchError(Kind.TRANSIENT, Reason.DOWNLOAD_FAILED, message)
 
 
 _slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (

@@ -5,14 +5,15 @@ import hashlib
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shoal.reasons import Reason
 from shoal.storage import archives, digests, downloads, threads
 from shoal.storage.failures import FetchError, Kind
 from shoal.storage.limits import Limits
-from shoal.storage.partials import File
+from shoal.storage.partials import File, Partial
+from shoal.storage.threads import Run
 from shoal.storage.unpackings import ArchiveError, ArchiveTooBigError
 from shoal.storage.uris import Location
 
@@ -23,17 +24,50 @@ Sums = Mapping[str, str]  # the sha256 of each file by its path
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One download: from where, what was promised of it, and how much it may be.
+class Terms:
+    """What is asked of a download beside its bytes.
 
-    `is_summed` tells that its files' sha256 are wanted: without, the cores that a download keeps
-    busy have a seventh less to do.
+    `digest` was promised of them, `sha256:<hex>`; "" promises nothing. `is_summed` tells that
+    the sha256 of its files are wanted: without, the cores that it keeps busy have a seventh less
+    to do. `is_alone` tells that nobody but downloads waits for this event loop.
     """
 
-    location: Location
-    digest: str
-    limits: Limits
+    digest: str = ""
+    limits: Limits = field(default_factory=Limits)
     is_summed: bool = True
+    is_alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One download: from where, and on what terms."""
+
+    location: Location
+    terms: Terms
+
+    @property
+    def digest(self) -> str:
+        """What was promised of it."""
+        return self.terms.digest
+
+    @property
+    def limits(self) -> Limits:
+        """How much it may be."""
+        return self.terms.limits
+
+    @property
+    def is_summed(self) -> bool:
+        """Whether somebody wants the sums of its files."""
+        return self.terms.is_summed or bool(self.digest)
+
+    @property
+    def run(self) -> Run:
+        """How its files are written."""
+        return threads.here if self.terms.is_alone else threads.run
+
+    def partial(self, work: Path) -> Partial:
+        """Open the folder of what has come of it."""
+        return Partial(work, is_summed=self.is_summed)
 
     def accept(self, size: int) -> None:
         """Look at the announced size.

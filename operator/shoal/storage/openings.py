@@ -1,23 +1,21 @@
 """What an address names now, found with the credentials that fit. Caller: transfers.
 
-obstore costs 5 MiB, so what uses it is imported when the first bucket is asked for.
+obstore costs 5 MiB and aiohttp time, so what uses them is imported when it is asked for.
 """
 # ruff: noqa: PLC0415
 
 import asyncio
 
-from aiohttp import ClientSession
-
-from shoal.storage import authorities, claims, credentials, hubs
+from shoal.storage import authorities, claims, credentials
 from shoal.storage.buckets import Bucket, Found
 from shoal.storage.credentials import Credentials
-from shoal.storage.hubs import Hub
 from shoal.storage.limits import Limits
+from shoal.storage.sessions import Sessions
 from shoal.storage.uris import Location, Scheme
 
 
 async def find(
-    location: Location, known: Credentials, session: ClientSession, limits: Limits
+    location: Location, known: Credentials, sessions: Sessions, limits: Limits
 ) -> Found:
     """Look an address up.
 
@@ -28,23 +26,27 @@ async def find(
         mounted = claims.root(location, known.environ.get("SHOAL_CLAIM_DIR", ""))
         return await asyncio.to_thread(claims.find, mounted, location, limits)
     if location.scheme is Scheme.HF:
+        from shoal.storage import hubs
+
         options = credentials.huggingface(known)
         hint = credentials.hint(known, options.origin, "HF_TOKEN")
         trusted = authorities.read(known.environ)
-        return await hubs.find(Hub(session, location, options, hint, trusted), limits)
+        hub = hubs.Hub(sessions.get(), location, options, hint, trusted)
+        return await hubs.find(hub, limits)
     if location.is_share:
         from shoal.storage import azureshares
 
         azure = credentials.azure(known)
         hint = credentials.hint(known, azure.origin)
-        share = azureshares.make(session, location, azure, authorities.read(known.environ), hint)
+        trusted = authorities.read(known.environ)
+        share = azureshares.make(sessions.get(), location, azure, trusted, hint)
         return await azureshares.find(share, limits)
     from shoal.storage import objectstores
 
-    return await objectstores.find(_bucket(location, known, session), location, limits)
+    return await objectstores.find(_bucket(location, known, sessions), location, limits)
 
 
-def _bucket(location: Location, known: Credentials, session: ClientSession) -> Bucket:
+def _bucket(location: Location, known: Credentials, sessions: Sessions) -> Bucket:
     trusted = authorities.read(known.environ)
     if location.scheme is Scheme.GS:
         from shoal.storage import gcsbuckets
@@ -61,4 +63,4 @@ def _bucket(location: Location, known: Credentials, session: ClientSession) -> B
 
     s3 = credentials.s3(known)
     hint = credentials.hint(known, s3.origin)
-    return s3buckets.make(location, s3, session, trusted, hint)
+    return s3buckets.make(location, s3, sessions, trusted, hint)

@@ -65,22 +65,18 @@ class Partial:
 
 
 class File:
-    """One file of a download; its sha256 follows the pieces as far as they are whole."""
+    """One file of a download, at `target`; its sha256 follows the pieces that are whole."""
 
     def __init__(self, partial: Partial, path: str, size: int, spans: list[Span]) -> None:
         self.path = path
         self.size = size
+        self.target = partial.target(path)
         self._partial = partial
         self._spans = spans
         self._lock = threading.Lock()  # of the spans
         self._turn = threading.Lock()  # of the sum: one thread at a time, the others go on
         self._sum = hashlib.sha256()
         self._summed = 0
-
-    @property
-    def target(self) -> Path:
-        """Where it is."""
-        return self._partial.target(self.path)
 
     @property
     def written(self) -> int:
@@ -100,8 +96,7 @@ class File:
     def write(self, start: int, body: bytes | memoryview) -> None:
         """Write a piece, in a worker thread."""
         view = memoryview(body)
-        self.target.parent.mkdir(parents=True, exist_ok=True)
-        opened = os.open(self.target, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        opened = self._open()
         try:
             done = 0
             while done < len(view):
@@ -116,6 +111,14 @@ class File:
                 self._follow(start, view)
             finally:
                 self._turn.release()
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
+        try:
+            return os.open(self.target, flags, 0o644)
+        except FileNotFoundError:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self.target, flags, 0o644)
 
     def sha256(self) -> str:
         """Finish the sum of a file that is whole, in a worker thread."""

@@ -4,7 +4,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from aiohttp import ClientSession
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
@@ -14,6 +13,7 @@ from shoal.storage.authorities import Authorities
 from shoal.storage.buckets import Bucket
 from shoal.storage.credentials import S3Options
 from shoal.storage.failures import FetchError, Kind
+from shoal.storage.sessions import Sessions
 from shoal.storage.uris import Location
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _TRUST = (
 def make(
     location: Location,
     options: S3Options,
-    session: ClientSession,
+    sessions: Sessions,
     trusted: Authorities,
     hint: str = "",
 ) -> Bucket:
@@ -50,7 +50,7 @@ def make(
         # Only where it is needed: an agent's memory is paid once per replica.
         from shoal.storage import s3requests  # noqa: PLC0415
 
-        return s3requests.Requests(session, location.bucket, options, authority)
+        return s3requests.Requests(sessions.get(), location.bucket, options, authority)
 
     return Bucket(
         credentials.shown_endpoint(options),

@@ -5,13 +5,15 @@ a thread for each step, an agent spends more time in the kernel than on its mode
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 WORTH_BYTES = 64 * 1024
+# Writes a piece of a file, so many bytes, from there on: `run` or `here`.
+Run = Callable[[int, Callable[[int, bytes], None], int, bytes], Awaitable[None]]
 
 
 async def run(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -19,3 +21,8 @@ async def run(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     if 0 < size <= WORTH_BYTES:
         return work(*args, **kwargs)
     return await asyncio.to_thread(work, *args, **kwargs)
+
+
+async def here(_size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do work in the event loop: nobody there waits for anything else."""
+    return work(*args, **kwargs)

@@ -8,26 +8,24 @@
 ```
 
 The same `work` given again, for the same fingerprint, goes on where a broken download stopped.
+What only some addresses need is imported when one of them is looked up.
 """
+# ruff: noqa: PLC0415
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 from typing import Protocol
 
-from aiohttp import ClientSession
-
 from shoal.reasons import Reason
-from shoal.storage import archives, downloads, jobs, openings, uris, webfiles
+from shoal.storage import archives, downloads, jobs, openings, uris
 from shoal.storage.buckets import Found
 from shoal.storage.credentials import Credentials
 from shoal.storage.downloads import Wanted
 from shoal.storage.failures import FetchError, Kind
-from shoal.storage.jobs import Job, Sums
-from shoal.storage.limits import Limits
-from shoal.storage.partials import Partial
+from shoal.storage.jobs import Job, Sums, Terms
+from shoal.storage.sessions import Sessions
 from shoal.storage.uris import Location, Scheme
-from shoal.storage.webfiles import Page
 
 TREE = jobs.TREE
 
@@ -60,11 +58,8 @@ class Opened(Protocol):
         self,
         location: Location,
         known: Credentials,
-        session: ClientSession,
-        *,
-        digest: str = "",
-        limits: Limits | None = None,
-        is_summed: bool = True,
+        sessions: Sessions,
+        terms: Terms,
     ) -> AbstractAsyncContextManager[Source]:
         """Look an address up."""
 
@@ -86,31 +81,27 @@ def parse(uri: str) -> Location:
 async def opened(
     location: Location,
     known: Credentials,
-    session: ClientSession,
-    *,
-    digest: str = "",
-    limits: Limits | None = None,
-    is_summed: bool = True,
+    sessions: Sessions,
+    terms: Terms,
 ) -> AsyncIterator[Source]:
-    """Look an address up; what it brings must have the `digest`, if one is given.
-
-    Without `is_summed` nobody wants to know the sha256 of what it brings, but of that.
+    """Look an address up, to be downloaded on these terms.
 
     Raises:
-        FetchError: nothing is there, nobody answers, or it is more than `limits` allow.
+        FetchError: nothing is there, nobody answers, or it is more than is allowed.
     """
-    job = Job(location, digest, limits or Limits(), is_summed=is_summed or bool(digest))
+    job = Job(location, terms)
     if location.is_repository:
-        from shoal.storage import repositories  # noqa: PLC0415 - few agents ever ask for one
+        from shoal.storage import repositories
 
-        yield await repositories.find(session, job, known)
+        yield await repositories.find(sessions.get(), job, known)
         return
     if location.scheme in {Scheme.HTTP, Scheme.HTTPS}:
-        async with webfiles.opened(session, location, known, job.limits) as page:
-            job.accept(page.size)
-            yield _WebSource(job, page)
+        from shoal.storage import websources
+
+        async with websources.opened(sessions.get(), job, known) as page:
+            yield page
         return
-    source = _FoundSource(job, await openings.find(location, known, session, job.limits))
+    source = _FoundSource(job, await openings.find(location, known, sessions, job.limits))
     job.accept(source.size)
     yield source
 
@@ -134,7 +125,7 @@ class _FoundSource:
     async def download(self, work: Path, room: int, count: Count) -> Sums:
         items = self._items.values()
         kind = archives.kind(next(iter(items)).path) if self._found.is_single else ""
-        with closing(Partial(work, is_summed=self._job.is_summed)) as partial:
+        with closing(self._job.partial(work)) as partial:
             folder = self._job.folder(work, kind)
             wanted = [
                 Wanted(item.key, partial.file(f"{folder}/{item.path}", item.size))
@@ -142,7 +133,8 @@ class _FoundSource:
             ]
             left = room - self.size + sum(each.file.written for each in wanted)
             async with self._job.watched(self.size, count) as seen:
-                await downloads.run(wanted, self._read, self._job.location.shown, seen)
+                shown = self._job.location.shown
+                await downloads.run(wanted, self._read, shown, seen, self._job.run)
             paths = {item.path: each.file for item, each in zip(items, wanted, strict=True)}
             sums = await self._job.sum_up(self.size, paths)
         self._job.check(sums, is_single=self._found.is_single)
@@ -150,32 +142,3 @@ class _FoundSource:
 
     def _read(self, key: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
         return self._found.read(self._items[key], (start, end))
-
-
-class _WebSource:
-    def __init__(self, job: Job, page: Page) -> None:
-        self._job = job
-        self._page = page
-
-    @property
-    def fingerprint(self) -> str:
-        if not self._page.version:
-            return ""
-        return self._job.fingerprint([self._page.version, str(self._page.size)])
-
-    @property
-    def size(self) -> int:
-        return self._page.size
-
-    async def download(self, work: Path, room: int, count: Count) -> Sums:
-        page = self._page
-        kind = archives.kind(page.name, page.content_type)
-        with closing(Partial(work, is_summed=self._job.is_summed)) as partial:
-            folder = self._job.folder(work, kind)
-            file = partial.file(f"{folder}/{page.name}", page.size)
-            left = room + file.written
-            async with self._job.watched(page.size, count) as seen:
-                await webfiles.save(page, file, self._job.bound(left), seen)
-            sums = await self._job.sum_up(file.written, {page.name: file})
-        self._job.check(sums, is_single=True)
-        return await self._job.unpack(work, kind, left - file.written) if kind else sums

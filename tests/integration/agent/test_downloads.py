@@ -4,29 +4,39 @@ import hashlib
 import io
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import web
 
 from shoal.storage import transfers
 from shoal.storage.credentials import Credentials
 from shoal.storage.failures import FetchError, Kind
+from shoal.storage.jobs import Terms
+from shoal.storage.sessions import Sessions
+from shoal.storage.transfers import Source
 from support.agentrigs import ACCESS_KEY, SECRET_KEY, Bucket
 
 ROOM = 1 << 30
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+@asynccontextmanager
+async def opened(uri: str, known: Credentials) -> AsyncIterator[Source]:
+    async with (
+        Sessions() as sessions,
+        transfers.opened(transfers.parse(uri), known, sessions, Terms()) as source,
+    ):
+        yield source
+
+
 async def fetch(
     uri: str, work: Path, known: Credentials | None = None, room: int = ROOM
 ) -> dict[str, bytes]:
     """Download an address; return what came of it."""
-    async with (
-        ClientSession() as session,
-        transfers.opened(transfers.parse(uri), known or Credentials(), session) as source,
-    ):
+    async with opened(uri, known or Credentials()) as source:
         await source.download(work, room, lambda _: None)
     tree = work / transfers.TREE
     found = (path for path in tree.rglob("*") if path.is_file())
@@ -34,10 +44,7 @@ async def fetch(
 
 
 async def fingerprint(uri: str, known: Credentials) -> str:
-    async with (
-        ClientSession() as session,
-        transfers.opened(transfers.parse(uri), known, session) as source,
-    ):
+    async with opened(uri, known) as source:
         return source.fingerprint
 
 

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from aiohttp import ClientSession, test_utils, web
 
-from shoal.agent.apis import Api, ApiError
+from shoal.agent.apis import Api
+from shoal.agent.errors import ApiError
 
 
 async def _silent(request: web.Request) -> web.StreamResponse:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shoal.agent.accounts import Accounts, Identity, Pace
-from shoal.agent.apis import ApiError
+from shoal.agent.errors import ApiError
 from shoal.storage.failures import FetchError, Kind
 
 Place = tuple[str, str]

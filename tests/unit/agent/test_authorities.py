@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shoal.agent.accounts import Accounts, Identity
-from shoal.agent.apis import ApiError
+from shoal.agent.errors import ApiError
 from shoal.storage import credentials
 
 NOTE = "serving.kserve.io/s3-cabundle-configmap"

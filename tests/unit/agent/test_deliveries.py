@@ -17,7 +17,9 @@ from shoal.reasons import Reason
 from shoal.storage import transfers
 from shoal.storage.credentials import Credentials
 from shoal.storage.failures import FetchError, Kind
+from shoal.storage.jobs import Terms
 from shoal.storage.limits import Limits
+from shoal.storage.sessions import Sessions
 from shoal.storage.uris import Location
 
 LOCATION = transfers.parse("s3://b/m")
@@ -37,17 +39,17 @@ class Store:
     asked: int = 0
     told: list[str] = field(default_factory=list)
     now: float = 0.0
-    promised: str = ""
-    is_summed: bool | None = None
+    terms: Terms = field(default_factory=Terms)
     limits: Limits = field(default_factory=Limits)
     late: float = 60  # seconds after which `is_late` is set
     is_late: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager
-    async def opened(self, *_: Any, **given: Any) -> AsyncIterator[Any]:
+    async def opened(
+        self, _location: object, _known: object, _sessions: object, terms: Terms
+    ) -> AsyncIterator[Any]:
         self.asked += 1
-        self.promised = given["digest"]
-        self.is_summed = given["is_summed"]
+        self.terms = terms
         if self.plan and isinstance(self.plan[0], FetchError):
             failure = self.plan.pop(0)
             assert isinstance(failure, FetchError)
@@ -76,10 +78,9 @@ class Store:
         async def find() -> tuple[Location, Credentials]:
             return LOCATION, Credentials()
 
-        session: Any = None
         pace = Pace(lambda: self.now, self._pause)
         tools = Tools(
-            session,
+            Sessions(),
             self.limits,
             patience,
             self.told.append,
@@ -97,7 +98,8 @@ async def test_a_store_that_comes_back_is_waited_for_and_why_is_told(tmp_path: P
     assert (tmp_path / "a").exists()
     assert store.told[:2] == ["it is down; next try in 0.5 s", "it is down; next try in 1.0 s"]
     assert store.told[-1] == f"s3://b/m: is in {tmp_path}"
-    assert store.is_summed is False, "nobody asks for its sums"
+    assert not store.terms.is_summed, "nobody asks for its sums"
+    assert store.terms.is_alone, "nothing else is done meanwhile"
 
 
 @pytest.mark.parametrize("failure", [ODD, GONE], ids=["odd", "gone"])
@@ -178,4 +180,4 @@ async def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> N
 async def test_what_was_promised_of_the_content_is_asked_for(tmp_path: Path) -> None:
     store = Store([])
     await store.bring(tmp_path, digest="sha256:12")
-    assert store.promised == "sha256:12"
+    assert store.terms.digest == "sha256:12"

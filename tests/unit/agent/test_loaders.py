@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from shoal.agent.errors import ServerDownError, ServerRefusedError
 from shoal.agent.loaders import Loader
 from shoal.agent.plans import Record, Version
-from shoal.agent.servers import ServerDownError, ServerRefusedError
 from shoal.agent.stores import Store
 from support.agentfakes import FakeServer, settle
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.agent import retries
-from shoal.agent.servers import ServerRefusedError
+from shoal.agent.errors import ServerRefusedError
 from shoal.reasons import Reason
 from shoal.storage.failures import FetchError, Kind, status_kind
 

@@ -33,7 +33,7 @@ async def unexpected(_: str) -> None:
 async def test_it_is_fetched_into_the_cache_and_linked(cache: Cache, models: Path) -> None:
     store = Store([])
     await store.bring(models, cache=cache)
-    assert store.is_summed is True, "a tree is named after its content"
+    assert store.terms.is_summed, "a tree is named after its content"
     tree = cache.find("one")
     assert tree is not None
     assert (models / "a").readlink() == tree / "a"
@@ -60,7 +60,7 @@ async def test_what_was_promised_another_digest_is_fetched_anew(
     await Store([]).bring(models, cache=cache)
     checked = Store([], fingerprint="one-with-a-digest")  # as `jobs` names it
     await checked.bring(models, cache=cache, digest="sha256:12")
-    assert checked.promised == "sha256:12"
+    assert checked.terms.digest == "sha256:12"
     assert any("came in" in line for line in checked.told)
     assert cache.find("one") == cache.find("one-with-a-digest")
     source = (cache.root / "sources" / "one-with-a-digest").read_text()

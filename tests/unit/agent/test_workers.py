@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from shoal.agent.errors import ServerRefusedError
 from shoal.agent.lanes import Lanes
-from shoal.agent.servers import ServerRefusedError
 from shoal.reasons import Reason
 from shoal.storage.failures import FetchError, Kind
 from support.agentfakes import Bench, settle
