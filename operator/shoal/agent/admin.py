@@ -17,7 +17,7 @@ from shoal.agent.boards import Board
 
 _LONGEST_WAIT = 60.0
 _BEAT_SECONDS = 1.0
-_LONGEST_DRAIN_SECONDS = 20.0  # a pod has 30 to end, by default
+_LONGEST_DRAIN_SECONDS = 25.0  # a pod has 30 to end, by default
 _BETWEEN_POLLS_SECONDS = 1.0  # the longest that a busy operator takes from one to the next
 _LOOK_SECONDS = 0.1
 
