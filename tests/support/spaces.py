@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,9 +157,22 @@ class Space:
         return Sampler(access, (self.namespace, server), values)
 
     def through_service(self, model: str, server: str = "server") -> Door:
-        """Make the door that users inside take; the host has a route to it here."""
+        """Make the door that users inside take; the host has a route to it here.
+
+        kube-proxy hears of a ready pod when everybody else does, and takes a moment more.
+        """
         address = self.get(f"service/{server}")["spec"]["clusterIP"]
+        until(lambda: _listens(address, 80), bool, 10, f"Service {server} leads to a pod")
         return Door(f"{address}:80", f"{server}.{self.namespace}", model)
+
+
+def _listens(address: str, port: int) -> bool:
+    """Try once, briefly: a connection that nobody was there for never comes about later."""
+    try:
+        socket.create_connection((address, port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
 
 
 def service(name: str = "server", **predictor: Any) -> Body:
