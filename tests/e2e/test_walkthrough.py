@@ -84,8 +84,13 @@ def test_4_each_is_ready_at_its_url_and_answers(walk: Space) -> None:
     assert [(row["NAME"], row["URL"], row["READY"], row["LOADED"]) for row in rows] == [
         (name, f"http://{HOST}/v2/models/{name}/infer", "True", "1/1") for name in NAMES
     ]
-    (row,) = walk.rows(f"kubectl get isvc {SERVER}")
-    assert (row["READY"], row["MODELS"]) == ("True", "2/2")
+    # Models are Ready by their pods, the service by its Deployment, which hears of pods later.
+    until(
+        lambda: [(row["READY"], row["MODELS"]) for row in walk.rows(f"kubectl get isvc {SERVER}")],
+        [("True", "2/2")].__eq__,
+        10,
+        "the service is Ready with both models",
+    )
 
 
 def test_5_a_config_map_holds_both(walk: Space) -> None:
