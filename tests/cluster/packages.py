@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cluster import home, progress, shell
@@ -33,22 +33,36 @@ def missing(wanted: Mapping[str, str]) -> list[str]:
 
 def ensure(*groups: Mapping[str, str]) -> None:
     """Install the Debian packages that are missing; stop the services which that started."""
-    absent = [package for group in groups for package in missing(group)]
-    if not absent:
+
+    def absent() -> list[str]:
+        return [package for group in groups for package in missing(group)]
+
+    install(absent)
+
+
+def install(absent: Callable[[], list[str]]) -> None:
+    """Install the Debian packages that `absent` names.
+
+    One process at a time: apt ends at once where another has its lock, and lanes of tests and
+    `make ahead` run side by side.
+    """
+    if not absent():
         return
-    with progress.step(f"installing Debian packages: {' '.join(absent)}"):
-        shell.run(["apt-get", "update", "-q"], env=_QUIET)
-        install = ["apt-get", "install", "-y", "-q", "--no-install-recommends"]
-        shell.run([*install, *absent], env=_QUIET)
-    _silence(absent)
+    with home.lock("packages"):
+        names = absent()  # another may have installed them meanwhile
+        if not names:
+            return
+        with progress.step(f"installing Debian packages: {' '.join(names)}"):
+            shell.run(["apt-get", "update", "-q"], env=_QUIET)
+            argv = ["apt-get", "install", "-y", "-q", "--no-install-recommends"]
+            shell.run([*argv, *names], env=_QUIET)
+        _silence(names)
 
 
 def ensure_venv_module() -> None:
     """Make ``python3 -m venv`` work; Debian ships it apart from Python."""
-    if not shell.succeeds([sys.executable, "-c", "import ensurepip, venv"]):
-        with progress.step("installing Debian package python3-venv"):
-            shell.run(["apt-get", "update", "-q"], env=_QUIET)
-            shell.run(["apt-get", "install", "-y", "-q", "python3-venv"], env=_QUIET)
+    works = [sys.executable, "-c", "import ensurepip, venv"]
+    install(lambda: [] if shell.succeeds(works) else ["python3-venv"])
 
 
 def go() -> Path:

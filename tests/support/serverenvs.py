@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from cluster import home, packages, progress, shell
+from cluster import home, packages, shell
 
 FOLDER = home.CHECKOUT / "servers"
 NAMES = ("mlserver", "kserve-sdk", "triton")
@@ -40,13 +40,11 @@ def _make(folder: Path, name: str, lock: Path) -> None:
 
 
 def _ensure_libraries() -> None:
-    absent = [
-        package for name, package in _LIBRARIES.items() if not ctypes.util.find_library(name)
-    ]
-    if absent:
-        with progress.step(f"installing Debian packages: {' '.join(absent)}"):
-            shell.run(["apt-get", "update", "-q"])
-            shell.run(["apt-get", "install", "-y", "-q", "--no-install-recommends", *absent])
+    packages.install(
+        lambda: [
+            package for name, package in _LIBRARIES.items() if not ctypes.util.find_library(name)
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from support.agentrigs import listens
 from support.samplers import Sampler
 from support.terminals import CHECKOUT, Body, Terminal, condition, until
 from support.traffic import Door
@@ -162,17 +162,8 @@ class Space:
         kube-proxy hears of a ready pod when everybody else does, and takes a moment more.
         """
         address = self.get(f"service/{server}")["spec"]["clusterIP"]
-        until(lambda: _listens(address, 80), bool, 10, f"Service {server} leads to a pod")
+        until(lambda: listens(80, address), bool, 10, f"Service {server} leads to a pod")
         return Door(f"{address}:80", f"{server}.{self.namespace}", model)
-
-
-def _listens(address: str, port: int) -> bool:
-    """Try once, briefly: a connection that nobody was there for never comes about later."""
-    try:
-        socket.create_connection((address, port), timeout=0.5).close()
-    except OSError:
-        return False
-    return True
 
 
 def service(name: str = "server", **predictor: Any) -> Body:
