@@ -18,6 +18,7 @@ from integration import admission_rows as rows
 from integration import storage_container_rows as containers
 from integration.admission_rows import isvc, model
 from integration.conftest import running
+from support.agentrigs import until
 
 DATA = Path(__file__).parent / "data"
 MANIFESTS = [
@@ -104,10 +105,7 @@ def test_a_service_of_too_long_a_name_can_still_be_changed(api_server: Server) -
 
 def _until_created(server: Server, body: dict[str, Any]) -> None:
     """The API server takes a moment to serve a changed schema."""
-    for _ in range(50):
-        if apply(server, body).returncode == 0:
-            return
-    pytest.fail("the relaxed schema was not served")
+    until(lambda: apply(server, body).returncode == 0)
 
 
 def test_conditions_are_merged_by_type(api_server: Server) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import shutil
@@ -30,12 +31,19 @@ ACCESS_KEY, SECRET_KEY = "shoal-access", "shoal-secret-key"
 _SECONDS = 30.0
 
 
+# Below those that the kernel gives to connections and to whoever asks for any, which could take
+# a port before its server is up. Each process of the tests begins somewhere else.
+_PORTS = range(10_000, 22_800)
+_ORDER = itertools.islice(itertools.cycle(_PORTS), os.getpid() * 4001 % len(_PORTS), None)
+
+
 def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
-        port: int = opened.getsockname()[1]
-        return port
+    """Find a port that nobody listens on, and that is not soon given again."""
+    for port in itertools.islice(_ORDER, len(_PORTS)):
+        with socket.socket() as opened, contextlib.suppress(OSError):
+            opened.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"no port of {_PORTS} is free")
 
 
 def listens(port: int, host: str = "127.0.0.1") -> bool:

@@ -153,7 +153,7 @@ def broken(
         if how == "hang":
             await asyncio.sleep(3600)
         elif how == "reset":
-            await asyncio.sleep(0.05)  # what was sent arrives first
+            await asyncio.sleep(0.5)  # what was sent arrives first
             wire.reset()
         else:
             wire.writer.close()

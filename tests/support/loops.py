@@ -39,8 +39,11 @@ def serving(
 async def _end(listener: asyncio.Server) -> None:
     listener.close()
     mine = asyncio.current_task()
-    others = [task for task in asyncio.all_tasks() if task is not mine]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-    await asyncio.sleep(0.05)  # for the transports to close
+    others = None
+    # Until none is left: a connection that was taken just before begins later.
+    while others is None or others:
+        others = [task for task in asyncio.all_tasks() if task is not mine]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0.1)  # for the transports to close

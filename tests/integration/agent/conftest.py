@@ -9,7 +9,7 @@ import pytest
 
 from cluster import binaries
 from shoal.modelconfig import Model
-from support.agentrigs import ACCESS_KEY, SECRET_KEY, Agent, Bucket, ModelServer, artefact
+from support.agentrigs import ACCESS_KEY, SECRET_KEY, Agent, Bucket, ModelServer, artefact, until
 from support.namespaces import Namespace
 
 
@@ -76,6 +76,9 @@ def namespace(api_server: Any, tmp_path: Path) -> Iterator[Namespace]:
     name = f"ns-{time.time_ns()}"
     done = api_server.kubectl("create", "namespace", name)
     assert done.returncode == 0, done.stderr
+    # What tests apply to it is not to meet its making.
+    account = ("get", "serviceaccount", "default", "--namespace", name)
+    until(lambda: api_server.kubectl(*account).returncode == 0)
     yield Namespace(api_server, name, tmp_path / "token")
     api_server.kubectl("delete", "namespace", name, "--wait=false")
 

@@ -27,6 +27,7 @@ def test_a_model_is_copied_and_changes_only_when_asked(
 
     put(tmp_path / "claims" / "data" / "m", 2.0)
     rig.server.process.end()
+    rig.agent.see(lambda seen: not seen.models["m"].loaded)
     rig.server.start()
     rig.agent.loaded(first)
     assert rig.server.predict("m") == 1.0, "what is Ready changed behind it"

@@ -214,8 +214,10 @@ def test_bad_arguments_are_one_sentence_and_exit_code_2(
 
 
 def test_a_store_that_comes_back_is_waited_for(
-    bucket: Bucket, fetch: FetchRun, models: Path
+    bucket: Bucket, tmp_path: Path, models: Path
 ) -> None:
+    environ = {"SHOAL_FETCH_PATIENCE_SECONDS": "30"}
+    fetch = FetchRun.make(tmp_path / "run", bucket.endpoint, environ)
     bucket.put("m/a", b"1")
     bucket.process.end()
     process = fetch.start("s3://models/m", models)

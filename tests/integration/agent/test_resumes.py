@@ -26,7 +26,7 @@ MIB = 1 << 20
 LARGE = hashlib.shake_256(b"seed").digest(40 * MIB + 7)
 OTHER = hashlib.shake_256(b"other").digest(40 * MIB + 7)
 DIGEST = f"sha256:{hashlib.sha256(LARGE).hexdigest()}"
-TERMS = Terms(digest=DIGEST, limits=Limits(stall_seconds=2))
+TERMS = Terms(digest=DIGEST, limits=Limits(stall_seconds=4))
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ async def test_without_a_tag_it_begins_anew(site: Site, tmp_path: Path) -> None:
     [
         pytest.param("reset", "cannot be reached for s3://models/big", id="reset"),
         pytest.param("close", "cannot be reached for s3://models/big", id="closed"),
-        pytest.param("hang", r"s3://models/big: no byte for 2 s; \d+ of 41943047", id="hung"),
+        pytest.param("hang", r"s3://models/big: no byte for 4 s; \d+ of 41943047", id="hung"),
     ],
 )
 async def test_a_broken_bucket_goes_on_where_it_stopped(

@@ -57,7 +57,7 @@ def test_another_secret_is_tried_at_once_and_loads_nothing_again(
         " which s3://models/one needs"
     )
     namespace.want(replace(one, storage_secret="good"))  # noqa: S106 - its name
-    api_rig.agent.loaded(one, seconds=1.5)
+    api_rig.agent.loaded(one)
     config = api_rig.agent.report().config
     namespace.want(replace(one, storage_secret="other"))  # noqa: S106 - its name
     until(lambda: api_rig.agent.report().config != config)

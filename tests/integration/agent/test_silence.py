@@ -30,7 +30,7 @@ def _application(kind: str) -> web.Application:
 async def _watched(kind: str) -> list[object]:
     server = test_utils.TestServer(_application(kind))
     async with server, ClientSession() as session:
-        api = Api(session, str(server.make_url("")), "default", "/nowhere", silence_seconds=0.1)
+        api = Api(session, str(server.make_url("")), "default", "/nowhere", silence_seconds=1)
         return [event async for event in api.watch_one("configmaps", "models", "1", 5)]
 
 

@@ -26,7 +26,7 @@ def test_a_change_of_the_config_map_is_served_at_once(namespace: Namespace, rig:
     namespace.want(one, two)
     changed = time.monotonic()
     rig.agent.loaded(one, two)
-    assert time.monotonic() - changed < 5, "a mounted file follows after up to a minute"
+    assert time.monotonic() - changed < 20, "a mounted file follows after up to a minute"
     namespace.want(two)
     rig.agent.loaded(two)
     assert (rig.server.predict("one"), rig.server.predict("two")) == (None, 2.0)

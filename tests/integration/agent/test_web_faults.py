@@ -21,7 +21,7 @@ from support.fetches import Terms, fetch
 
 SMALL = b"a model's bytes" * 100
 LARGE = hashlib.shake_256(b"seed").digest(40 * 1024 * 1024 + 7)
-HASTY = Limits(stall_seconds=1.5)
+HASTY = Limits(stall_seconds=4)
 SIGNED = "?signature=hidden"
 
 
@@ -84,7 +84,7 @@ STOPPED = "{url}: the download stopped after "
             Told(
                 Kind.TRANSIENT,
                 "DownloadFailed",
-                "{url}: no byte for 1.5 s; 0 of 1500 bytes came in this try",
+                "{url}: no byte for 4 s; 0 of 1500 bytes came in this try",
             ),
             id="hang",
         ),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shoal import modelconfig
+from shoal import modelconfig, names
 
 Body = dict[str, Any]
 MEBI = 1 << 20
@@ -32,6 +32,12 @@ def framework(name: str = "mms", *, model: Body | None = None, **predictor: Any)
     body = service(name)
     spec = model or {"modelFormat": {"name": "sklearn"}}
     return body | {"spec": {"predictor": {"model": spec, **predictor}}}
+
+
+def unscaled(service: Body) -> Body:
+    """Leave its replicas to nobody, so that no autoscaler has a word about them."""
+    note = {names.AUTOSCALER_CLASS_ANNOTATION: "none"}
+    return service | {"metadata": {**service["metadata"], "annotations": note}}
 
 
 def runtime(name: str, *, kind: str = "ServingRuntime", **spec: Any) -> Body:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import sys
 import time
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import aiohttp
 
 from integration.operator_process.apis import until
+from support.agentrigs import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -80,9 +80,7 @@ class Program:
 
 async def start(name: str, log: Path, env: dict[str, str]) -> Program:
     """Start an operator; return when its port of probes answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     environ = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(CHECKOUT / "operator"),

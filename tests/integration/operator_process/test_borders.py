@@ -115,6 +115,7 @@ async def has(world: World, *names: str, shards: int) -> None:
 
 
 @pytest.mark.weakness("M14")
+@pytest.mark.timeout(900)
 async def test_a_hundred_borders_restart_no_pod_and_lose_no_model(
     world: World, pod: Pod, place: str
 ) -> None:

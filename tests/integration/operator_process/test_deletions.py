@@ -30,7 +30,7 @@ async def test_a_service_goes_with_its_models_and_children(world: World) -> None
 
     await world.api.delete("InferenceService", "mms")
 
-    await until(lambda: nothing_left(world), seconds=15)
+    await until(lambda: nothing_left(world), seconds=60)
 
 
 async def test_a_namespace_goes_with_all_that_is_in_it(world: World) -> None:

@@ -86,7 +86,9 @@ async def test_an_annotator_a_mesh_and_an_autoscaler_cost_no_write(world: World)
 
 async def test_what_is_others_stays_when_the_operator_changes_its_own(world: World) -> None:
     await world.operator()
-    await world.serve("one")
+    service = bodies.service()
+    service["spec"]["predictor"]["maxReplicas"] = 5  # or its autoscaler takes one away
+    await world.serve("one", service=service)
     await edit(world, "Deployment", NAME, {"spec": {"replicas": 2}}, "scale")
     await edit(world, "Deployment", NAME, {"spec": {"template": MESH}})
     await edit(world, "Service", NAME, {"metadata": {"annotations": {"cloud/balancer": "a"}}})

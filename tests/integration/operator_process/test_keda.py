@@ -50,7 +50,12 @@ async def install(api: Api) -> None:
             status, _ = await api.request("GET", api.path("ScaledObject"))
         except ValueError:  # of an unknown group it says so in plain text
             return False
-        return status == 200
+        return status == 200 and await listed()
+
+    async def listed() -> bool:
+        """Tell whether it is found as the operator finds it, by asking what there is."""
+        _, found = await api.request("GET", "/apis/keda.sh/v1alpha1")
+        return any(row["name"] == "scaledobjects" for row in found.get("resources", []))
 
     await until(served)
 

@@ -11,6 +11,9 @@ from integration.operator_process import bodies
 from integration.operator_process.apis import until
 from integration.operator_process.worlds import World
 
+# Without a Lease: how long one lasts without the API server is asked in test_silences.py.
+ALONE = {"SHOAL_LEADER_ELECTION": "false"}
+
 
 def stop(settings: controlplane.Settings) -> None:
     """End the API server."""
@@ -26,13 +29,22 @@ def stop(settings: controlplane.Settings) -> None:
 def restart(settings: controlplane.Settings) -> None:
     """Restart the API server: every watch breaks, and none can go on where it was."""
     stop(settings)
+    back(settings)
+
+
+def back(settings: controlplane.Settings) -> None:
+    """Start the API server again.
+
+    The controllers begin anew too: they would wait for half a minute.
+    """
+    processes.stop(settings.folder / "run" / "kube-controller-manager.json")
     controlplane.start(settings)
 
 
 async def test_a_deletion_that_no_watch_tells_of_is_found(
     world: World, control_plane: Any
 ) -> None:
-    program = await world.operator(SHOAL_RELIST_SECONDS="2")
+    program = await world.operator(SHOAL_RELIST_SECONDS="2", **ALONE)
     await world.serve("one", "two")
     program.process.send_signal(signal.SIGSTOP)
 
@@ -51,7 +63,7 @@ async def test_a_deletion_that_no_watch_tells_of_is_found(
 async def test_a_restart_of_the_api_server_is_lived_through(
     world: World, control_plane: Any
 ) -> None:
-    program = await world.operator(SHOAL_RELIST_SECONDS="0.4")
+    program = await world.operator(SHOAL_RELIST_SECONDS="0.4", **ALONE)
     await world.serve("one")
     mark = await world.at_rest(program)
 

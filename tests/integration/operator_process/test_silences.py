@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from cluster import controlplane, processes
 from integration.operator_process.apis import until
-from integration.operator_process.test_outages import stop
+from integration.operator_process.test_outages import ALONE, back, stop
 from integration.operator_process.worlds import World
 from support.samplers import Sampler
 from support.watchers import Access
@@ -53,12 +52,6 @@ def serving(address: str, *models: str) -> Iterator[set[str]]:
     finally:
         server.shutdown()
         server.server_close()
-
-
-def back(settings: controlplane.Settings) -> None:
-    """Start the API server, and the controllers anew: they would wait for half a minute."""
-    processes.stop(settings.folder / "run" / "kube-controller-manager.json")
-    controlplane.start(settings)
 
 
 @asynccontextmanager
@@ -117,11 +110,12 @@ async def test_what_broke_while_the_api_server_was_away_is_told_when_it_is_back(
     world: World, control_plane: Any
 ) -> None:
     world.may_fail = True  # statuses that cannot be written fail the pass
-    await world.operator()
+    await world.operator(**ALONE)
     (replica,) = await world.serve("one")
 
     await asyncio.to_thread(stop, control_plane.settings)
     replica.agent.say({})
     await asyncio.to_thread(back, control_plane.settings)
 
-    await world.until_condition("TrainedModel", "one", "Ready", "False", "Pending")
+    told = ("Ready", "False", "Pending")
+    await world.until_condition("TrainedModel", "one", *told, seconds=60)

@@ -14,7 +14,7 @@ from support.proxies import Fault, Proxy
 
 SILENCE = {"SHOAL_SILENCE_SECONDS": "4"}  # instead of 70: bookmarks come once a minute
 FAULT_SECONDS = 5.0
-BOUND_SECONDS = 15.0  # after the fault's end; a start of the operator takes a third of it
+BOUND_SECONDS = 30.0  # after the fault's end; a start of the operator takes a third of it
 LONGEST_REFUSAL_SECONDS = 80.0
 REQUESTS = 350  # in those seconds: a few per kind, and less and less
 

@@ -127,7 +127,7 @@ class World:
         return await self.until_condition(kind, name, "Ready", "True")
 
     async def until_condition(
-        self, kind: str, name: str, type_: str, status: str, reason: str = ""
+        self, kind: str, name: str, type_: str, status: str, reason: str = "", seconds: float = 20
     ) -> Body:
         """Wait for a condition; return the object."""
 
@@ -141,7 +141,7 @@ class World:
             assert row.get("observedGeneration") == body["metadata"]["generation"]
             return body
 
-        return await until(holds)
+        return await until(holds, seconds=seconds)
 
     async def serve(self, *models: str, service: Body | None = None) -> list[Replica]:
         """Make a service with these models, loaded on one replica, and wait until all say so."""
@@ -153,8 +153,17 @@ class World:
         replicas[0].agent.load(map(bodies.wanted, made))
         for model in models:
             await self.ready("TrainedModel", model)
+        await until(lambda: self._is_rolled_out(name))
         await self.ready("InferenceService", name)
         return replicas
+
+    async def _is_rolled_out(self, service: str) -> bool:
+        """Tell whether no pod is left from before its models were known, if they came later."""
+        body = await self.api.get("Deployment", f"{service}-predictor")
+        pods = await self.api.all("Pod", f"serving.kserve.io/inferenceservice={service}")
+        return condition(body, "Progressing").get("reason") == "NewReplicaSetAvailable" and all(
+            "podIP" in pod["status"] for pod in pods
+        )
 
     async def see(self, *arguments: str) -> str:
         """Run kubectl in the namespace; return what a user sees."""
@@ -182,6 +191,16 @@ class World:
             return done and await program.metric("shoal_queue_keys") == 0
 
         await until(made)
+
+    async def quiet(self, program: Program) -> float:
+        """Wait until a second went by without a pass; return how many there were."""
+        before = -1.0
+        while True:
+            made = await program.metric('shoal_reconciles_total{outcome="done"}')
+            if made == before and await program.metric("shoal_queue_keys") == 0:
+                return made
+            before = made
+            await asyncio.sleep(1)
 
     async def at_rest(self, program: Program) -> int:
         """Wait until nothing waits for a pass and two lists saw no write; return the mark."""
@@ -214,7 +233,8 @@ async def make(
         stack.push_async_callback(api.close)
         name = api.namespace
         await api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        await until(lambda: api.find("ServiceAccount", "default"))
+        # The controller manager may only just have begun.
+        await until(lambda: api.find("ServiceAccount", "default"), seconds=60)
         world = World(api, audit, kubectl, folder, kubeconfig, stack)
         try:
             yield world
