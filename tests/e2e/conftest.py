@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 
-from support import audits
+from support import audits, flowers
 from support.spaces import Space
 from support.terminals import CHECKOUT, Terminal
 
@@ -82,6 +83,18 @@ def gcs(terminal: Terminal) -> str:
     """The URL of an emulator of Google Cloud Storage, as the host reaches it."""
     said = terminal.run("python tests/cluster/gcs.py", seconds=300)
     return said.strip().partition("=")[2]
+
+
+@pytest.fixture(scope="session")
+def mlserver(terminal: Terminal) -> None:
+    """The image that the chart's runtime for scikit-learn names."""
+    flowers.image(terminal)
+
+
+@pytest.fixture(scope="session")
+def model() -> LogisticRegression:
+    """What is to be answered as it answers."""
+    return flowers.train()
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,8 @@ def test_kubeconform_sees_a_misspelt_field(terminal: Terminal, schemas: Path) ->
 
 
 def test_the_operator_runs_without_rights_on_its_node(terminal: Terminal) -> None:
-    here = f"kubectl -n {SYSTEM} exec deployment/shoal --"
+    (pod,) = until(lambda: _operators(terminal), lambda pods: len(pods) == 1, 30, "one operator")
+    here = f"kubectl -n {SYSTEM} exec {pod['metadata']['name']} --"
     assert terminal.run(f"{here} id -u").strip() == "65532"
     done = terminal.attempt(f"{here} touch /tmp/file /file")
     assert done.stderr.count("Read-only file system") == 2
@@ -102,8 +103,12 @@ def test_of_two_replicas_one_leads(terminal: Terminal, release: Release, space: 
     terminal.run(f"kubectl -n {SYSTEM} delete pod {leader} --wait=false")
     space.add("second", space.upload("second"))
     space.wait("tm/second")
-    now = terminal.get(f"-n {SYSTEM} lease/shoal-operator")["spec"]["holderIdentity"]
-    assert now != leader
+    until(
+        lambda: terminal.get(f"-n {SYSTEM} lease/shoal-operator")["spec"].get("holderIdentity"),
+        lambda holder: holder not in (None, "", leader),
+        30,
+        "the other leads",
+    )
     assert terminal.get(f"-n {SYSTEM} poddisruptionbudget/shoal")["status"]["desiredHealthy"] == 1
 
 

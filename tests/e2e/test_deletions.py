@@ -42,7 +42,7 @@ def test_models_go_with_their_service_and_not_to_the_next(space: Space, audit: A
     with audit.gap(now):  # the old agent outlives its Role by moments
         space.run("kubectl delete inferenceservice server")
         space.apply({**fresh, "metadata": {"name": "server"}})
-        until(lambda: len(_models(space)), (0).__eq__, 15, "all models are gone")
+        until(lambda: len(_models(space)), (0).__eq__, 30, "all models are gone")
         ready = "kubectl wait --for=condition=Ready inferenceservice/server --timeout=90s"
         space.run(ready, seconds=95)
 

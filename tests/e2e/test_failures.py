@@ -10,7 +10,7 @@ import pytest
 
 from e2e.conftest import MakeSpace
 from support.spaces import LINE, RANGES, Space
-from support.terminals import until
+from support.terminals import condition, until
 from support.traffic import Client
 
 RIGHT_KEY = "shoal-secret-key"
@@ -79,8 +79,8 @@ ROWS = {
 def shared(make_space: MakeSpace) -> Space:
     """A server with one model that is loaded."""
     space = make_space("e2e-failures", own_store=True)
-    space.serve()
     space.add("steady", space.upload("steady", "model2-custom"))
+    space.serve()  # last: it is a host from the start
     space.wait("tm/steady")
     return space
 
@@ -104,7 +104,7 @@ def test_a_failure_is_told_and_heals_when_it_is_mended(shared: Space, name: str)
         finally:
             row.mend_it(shared, name)
         shared.wait(f"tm/{name}", 60)
-    assert shared.through_ingress(name).ask().value == LINE
+    assert shared.ask(name).value == LINE
     assert "lastFailureInfo" not in shared.get(f"tm/{name}")["status"]
     assert {answer.value for answer in client.answers} == {RANGES}
 
@@ -123,18 +123,28 @@ def test_wrong_credentials_are_told_and_heal_when_the_secret_is_corrected(space:
         assert words in told["message"]
     space.make_credentials(AWS_SECRET_ACCESS_KEY=RIGHT_KEY)
     space.wait("tm/locked", 60)
-    assert space.through_ingress("locked").ask().value == LINE
+    assert space.ask("locked").value == LINE
 
 
 def _check_told(space: Space, name: str, message: str, reason: str) -> None:
     for secret in (RIGHT_KEY, WRONG_KEY):
         assert secret not in message
-    model = space.get(f"tm/{name}")
-    assert space.condition(f"tm/{name}")["status"] == "False"
+    model = until(
+        lambda: space.get(f"tm/{name}"),
+        lambda body: condition(body, "ModelLoaded")["reason"] == reason,  # not just tried again
+        20,
+        f"{name} has failed",
+    )
+    assert condition(model, "Ready")["status"] == "False"
     assert model["status"]["copies"] == {"total": 1, "loaded": 0, "failed": 1, "summary": "0/1"}
     failure = model["status"]["lastFailureInfo"]
     assert (failure["reason"], failure["pod"]) == (reason, space.pod())
-    (line,) = space.rows(f"kubectl get tm {name} -o wide")
-    assert (line["READY"], line["LOADED"], line["REASON"]) == ("False", "0/1", reason)
-    events = space.run(f"kubectl describe tm {name} | sed -n '/^Events/,$p'")
-    assert reason in events
+    (line,) = until(
+        lambda: space.rows(f"kubectl get tm {name} -o wide"),
+        lambda rows: rows[0]["REASON"] == reason,
+        20,
+        "the table says so",
+    )
+    assert (line["READY"], line["LOADED"]) == ("False", "0/1")
+    describe = f"kubectl describe tm {name} | sed -n '/^Events/,$p'"
+    until(lambda: space.run(describe), lambda said: reason in said, 10, "an event says so")

@@ -1,22 +1,17 @@
 """Two pods that share a claim fetch their model once."""
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 
-from support import flowers
 from support.flowers import SMALL, answers, upload
 from support.spaces import Space
-from support.terminals import Body, Terminal
+from support.terminals import Body
+
+pytestmark = pytest.mark.usefixtures("mlserver")
 
 FILLER = "localhost/custom-server:dev"
 FOLDER = "/claim/models"
 CACHE = "the model cache pvc://shared/models"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server_image(terminal: Terminal) -> None:
-    """Have the image that the chart's runtime names."""
-    options = "--context servers/mlserver --tag localhost/shoal-mlserver:dev"
-    terminal.run(f"python tests/cluster/image.py {options}", seconds=900)
 
 
 def open_up(space: Space, claim: str) -> None:
@@ -55,8 +50,7 @@ def service(uri: str, cache: str) -> Body:
 
 
 @pytest.mark.timeout(400)
-def test_two_pods_fetch_it_once(space: Space, claim: str) -> None:
-    model = flowers.train()
+def test_two_pods_fetch_it_once(space: Space, model: LogisticRegression, claim: str) -> None:
     open_up(space, claim)
     space.apply(service(upload(space, model), f"pvc://{claim}/models"))
     space.wait("isvc/iris", 240)

@@ -7,20 +7,21 @@ from support import flowers
 from support.spaces import Space
 from support.terminals import Body, Terminal, condition, until
 
+pytestmark = pytest.mark.usefixtures("mlserver")
+
 IMAGE = "localhost/iris-model:1"
 DOCKERFILE = "ARG BASE=busybox\nFROM ${BASE}\nCOPY model.joblib /models/\n"
 
 
-@pytest.fixture(scope="module")
-def model(terminal: Terminal, tmp_path_factory: pytest.TempPathFactory) -> LogisticRegression:
-    """A model, an image on the node that has it, and that of its server."""
-    flowers.image(terminal)
-    made = flowers.train()
+@pytest.fixture(scope="module", autouse=True)
+def model_image(
+    terminal: Terminal, model: LogisticRegression, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """An image on the node that has the model."""
     context = tmp_path_factory.mktemp("iris-model")
     (context / "Dockerfile").write_text(DOCKERFILE)
-    (context / "model.joblib").write_bytes(flowers.file(made))
+    (context / "model.joblib").write_bytes(flowers.file(model))
     terminal.run(f"python tests/cluster/image.py --context {context} --tag {IMAGE}", seconds=280)
-    return made
 
 
 def boxes(space: Space) -> dict[str, Body]:

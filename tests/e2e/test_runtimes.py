@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from e2e.conftest import MakeSpace, Release
+from e2e.conftest import MakeSpace, Release, now
+from support.audits import Audit
 from support.spaces import IMAGE, LINE, Space
 from support.terminals import Body, condition, until
 from support.traffic import Client
@@ -21,7 +22,7 @@ REMOVE = f"kubectl delete clusterservingruntime {RUNTIME} --ignore-not-found"
 
 
 @pytest.fixture(scope="module")
-def space(make_space: MakeSpace, release: Release) -> Iterator[Space]:
+def space(make_space: MakeSpace, release: Release, audit: Audit) -> Iterator[Space]:
     """A server of the chart's runtime for servers of one's own, with one model."""
     release.terminal.run(REMOVE)
     release.install(SMALL)
@@ -37,7 +38,9 @@ def space(make_space: MakeSpace, release: Release) -> Iterator[Space]:
     )
     made.wait("tm/line", 90)
     yield made
-    made.run(f"kubectl delete inferenceservice {SERVER}")
+    with audit.gap(now):  # the agent outlives its Role
+        made.run(f"kubectl delete inferenceservice {SERVER}")
+        made.gone(SERVER)
     release.install()
     release.terminal.run(REMOVE)
 

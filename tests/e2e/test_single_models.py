@@ -7,21 +7,12 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from e2e.conftest import KEYS
-from support import flowers
-from support.flowers import ASKED, FLOWERS, answers, blocked, deploy, serve, upload
+from support.flowers import ASKED, answers, blocked, deploy, serve, upload
 from support.spaces import Space
-from support.terminals import Terminal, condition
+from support.terminals import condition
 from support.traffic import Client
 
-
-@pytest.fixture(scope="module", autouse=True)
-def server_image(terminal: Terminal) -> None:
-    flowers.image(terminal)
-
-
-@pytest.fixture
-def model() -> LogisticRegression:
-    return flowers.train()
+pytestmark = pytest.mark.usefixtures("mlserver")
 
 
 def store(space: Space, secret_key: str) -> None:
@@ -44,9 +35,7 @@ def test_it_answers_through_the_ingress_what_the_model_answers(
 ) -> None:
     serve(space, upload(space, model))
     space.wait("isvc/iris", 120)
-    answer = space.through_ingress("iris", "iris").ask(body=ASKED)
-    assert answer.status == 200, answer.text
-    assert json.loads(answer.text)["outputs"][0]["data"] == model.predict(FLOWERS).tolist()
+    assert answers(space, model)
     body = space.get("isvc/iris")
     assert body["status"]["clusterServingRuntimeName"] == "kserve-mlserver"
     assert body["status"]["modelStatus"]["states"] == {

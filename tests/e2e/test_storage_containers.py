@@ -1,24 +1,17 @@
 """A model that a container of somebody else's fetches, served on the node through the ingress."""
 
 import base64
-import io
-import json
 from collections.abc import Iterator
 
-import joblib
-import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from support import flowers
 from support.spaces import IMAGE, Space
 from support.terminals import Body, Terminal, condition, until
 
-FLOWERS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3], [5.9, 3.0, 4.2, 1.5]])
-KINDS = np.array([0, 2, 1])
-SMALL = {
-    "requests": {"cpu": "50m", "memory": "256Mi"},
-    "limits": {"cpu": "1", "memory": "1Gi"},
-}
+pytestmark = pytest.mark.usefixtures("mlserver")
+
 # What the container runs: it is given an address and a folder, and knows one address.
 FETCH = """
 import base64, os, pathlib, sys
@@ -30,34 +23,10 @@ print(f"{address}: is in {folder}")
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def server_image(terminal: Terminal) -> None:
-    """Have the image that the chart's runtime names."""
-    options = "--context servers/mlserver --tag localhost/shoal-mlserver:dev"
-    terminal.run(f"python tests/cluster/image.py {options}", seconds=900)
-
-
-@pytest.fixture
-def model() -> LogisticRegression:
-    return LogisticRegression().fit(FLOWERS, KINDS)
-
-
-def service(uri: str) -> Body:
-    sklearn = {"protocolVersion": "v2", "resources": SMALL, "storageUri": uri}
-    return {
-        "apiVersion": "serving.kserve.io/v1beta1",
-        "kind": "InferenceService",
-        "metadata": {"name": "iris"},
-        "spec": {"predictor": {"sklearn": sklearn}},
-    }
-
-
 @pytest.fixture
 def container(terminal: Terminal, model: LogisticRegression) -> Iterator[Body]:
     """A storage container for demo://, which is there until the end of the test."""
-    sink = io.BytesIO()
-    joblib.dump(model, sink)
-    text = base64.b64encode(sink.getvalue()).decode()
+    text = base64.b64encode(flowers.file(model)).decode()
     box = {
         "name": "storage-initializer",
         "image": IMAGE,
@@ -91,22 +60,17 @@ def said(space: Space, reason: str) -> str:
 def test_a_model_comes_by_a_scheme_of_ones_own_and_a_wrong_address_is_told(
     space: Space, container: Body, model: LogisticRegression
 ) -> None:
-    space.apply(service("demo://iris"))
+    flowers.serve(space, "demo://iris")
     assert "demo:// is not fetched by this version" in said(space, "NotSupported")
 
     space.apply(container)
     space.wait("isvc/iris", 120)
-    row = {"name": "input-0", "shape": list(FLOWERS.shape), "datatype": "FP64"}
-    asked = json.dumps({"inputs": [{**row, "data": FLOWERS.ravel().tolist()}]})
-    answer = space.through_ingress("iris", "iris").ask(body=asked)
-    assert answer.status == 200, answer.text
-    assert json.loads(answer.text)["outputs"][0]["data"] == model.predict(FLOWERS).tolist()
+    assert flowers.answers(space, model)
     log = space.run(f"kubectl logs {space.pod('iris')} -c storage-initializer")
     assert log.splitlines()[-1] == "demo://iris: is in /mnt/models"
     told = condition(space.get("isvc/iris"), "StorageContainerAvailable")
     assert told["message"] == "The models are fetched by ClusterStorageContainer e2e-demo."
 
-    space.apply(service("demo://none"))
+    flowers.serve(space, "demo://none")
     assert said(space, "ModelLoadFailed") == "demo://none: there is no such model"
-    answer = space.through_ingress("iris", "iris").ask(body=asked)
-    assert answer.status == 200, answer.text
+    assert flowers.answers(space, model)

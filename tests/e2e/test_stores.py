@@ -23,6 +23,8 @@ from support.stores import Azurite
 from support.terminals import Body, Terminal, condition
 from support.webhosts import Asked, Said
 
+pytestmark = pytest.mark.usefixtures("mlserver")
+
 AUDIENCE = "sts.amazonaws.com"
 ROLE = "arn:aws:iam::123456789012:role/models"
 TOKENS = "/var/run/secrets/eks.amazonaws.com/serviceaccount"
@@ -36,16 +38,6 @@ REFUSED = (
     "<ErrorResponse><Error><Code>InvalidIdentityToken</Code>"
     "<Message>{}</Message></Error></ErrorResponse>"
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server_image(terminal: Terminal) -> None:
-    flowers.image(terminal)
-
-
-@pytest.fixture
-def model() -> LogisticRegression:
-    return flowers.train()
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,8 @@ def test_2_the_corrected_secret_heals_it_with_nothing_else_touched(terminal: Ter
     before = terminal.run(pods)
     assert before
     terminal.run(f"kubectl apply -f {MANIFESTS}/s3-credentials.yaml")
-    terminal.run(f"{HERE} wait --for=condition=Ready {MODELS} --timeout=90s", seconds=95)
+    ready = f"{HERE} wait --for=condition=Ready isvc/triton-mms {MODELS} --timeout=90s"
+    terminal.run(ready, seconds=95)
     assert terminal.run(pods) == before
     service = terminal.get("-n mms isvc/triton-mms")
     assert service["status"]["clusterServingRuntimeName"] == "kserve-tritonserver"

@@ -102,6 +102,7 @@ def test_a_failed_reload_keeps_the_old_model_serving_and_not_ready(space: Space)
 @pytest.mark.timeout(120)
 def test_a_changed_model_is_not_ready_until_the_new_one_answers(space: Space) -> None:
     with _sample(space) as sampler:
+        until(lambda: sampler.answers("line"), bool, 10, "it is asked")
         _point(space, "line", "second")
         until(lambda: sampler.record.readiness("line")[-2:], ["False", "True"].__eq__, 30, "it is")
         more = len(sampler.answers("line")) + 5
@@ -114,9 +115,14 @@ def test_a_changed_model_is_not_ready_until_the_new_one_answers(space: Space) ->
 @pytest.mark.weakness("M3")
 @pytest.mark.timeout(120)
 def test_a_model_that_is_changed_back_at_once_answers_as_before(space: Space) -> None:
-    _point(space, "line", "first")
-    space.wait("tm/line")
     with _sample(space) as sampler:
+        _point(space, "line", "first")
+        until(
+            lambda: [answer.value for answer in sampler.answers("line")[-1:]],
+            [FIRST].__eq__,
+            30,
+            "it answers with the first",
+        )
         for name in ("second", "first", "second", "first"):
             _point(space, "line", name)
         _told(sampler, "line", "True")
@@ -139,9 +145,8 @@ def test_a_model_that_one_of_two_replicas_has_is_not_ready(space: Space) -> None
     scale = "kubectl patch isvc server --type merge -p '{}'".format
     with _sample(space) as sampler:
         space.run(scale(patch % (2, 2)))
-        until(lambda: len(_ready(space)), (2).__eq__, 60, "two replicas")
+        without, _ = until(lambda: _ready(space), lambda pods: len(pods) == 2, 60, "two replicas")
         assert set(sampler.record.readiness("line")) == {"True"}, "it grows without a word"
-        without, _ = _ready(space)
         # The agent of one replica cannot reach the bucket.
         with nodes.dropped(without, "OUTPUT", "-p", "tcp", "--dport", "9000"):
             space.add("extra", _uri(space, "extra"))
@@ -157,7 +162,7 @@ def test_a_model_that_one_of_two_replicas_has_is_not_ready(space: Space) -> None
             answers = sampler.answers("extra")
             until(
                 lambda: {answer.status for answer in sampler.answers("extra")[len(answers) :]},
-                {200, 404}.__eq__,
+                {200, 404}.__le__,
                 20,
                 "one answers and one does not",
             )
@@ -188,25 +193,26 @@ def test_a_deleted_parent_takes_its_models_and_a_new_one_begins_anew(
         until(
             lambda: passing.run("kubectl get tm own --ignore-not-found"),
             lambda said: not said,
-            15,
+            30,
             "its model is gone",
         )
+        until(lambda: sampler.record.readiness("own")[-1], "".__eq__, 15, "its end was seen")
         passing.apply(service("passing"))
         passing.apply(trained_model("own", _uri(passing, "second"), "passing"))
         _told(sampler, "own", "True")
         until(
             lambda: [answer.value for answer in sampler.answers("own")[-1:]],
             [SECOND].__eq__,
-            10,
+            30,
             "the new one answers",
         )
     assert "" in sampler.record.readiness("own"), "it was gone in between"
     with audit.gap(now):
         passing.run("kubectl delete isvc passing")
-        until(lambda: passing.pods("passing"), lambda pods: not pods, 30, "no pod is left")
+        passing.gone("passing")
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(240)
 def test_a_deleted_namespace_says_nothing_untrue_and_is_gone(
     make_space: MakeSpace, audit: Audit
 ) -> None:
@@ -217,5 +223,5 @@ def test_a_deleted_namespace_says_nothing_untrue_and_is_gone(
     made.wait("tm/line")
     with audit.gap(now), made.sample({_uri(made, "first"): FIRST}) as sampler:
         until(lambda: len(sampler.answers("line")), lambda count: count > 5, 10, "it is asked")
-        made.terminal.run(f"kubectl delete namespace {made.namespace} --timeout=60s", seconds=65)
+        made.terminal.run(f"kubectl delete namespace {made.namespace} --timeout=120s", seconds=125)
     assert sampler.record.readiness("line")[-1] == ""

@@ -29,11 +29,15 @@ def test_a_refresh_serves_new_content_without_a_hole(space: Space) -> None:
         path = "{.status.annotations.serving\\.kserve\\.io/refresh}"
         space.run(f"kubectl wait tm/m --for=jsonpath='{path}'=monday --timeout=30s")
         served = time.time()
-        time.sleep(0.5)
+        until(lambda: client.answers[-1].asked, lambda at: at > served, 20, "it is asked again")
     assert client.failures == []
     assert {answer.value for answer in client.answers if answer.asked > served} == {RANGES}
-    events = space.run("kubectl get events --field-selector reason=Refreshed")
-    assert 'Refresh "monday": every replica answers' in events
+    until(
+        lambda: space.run("kubectl get events --field-selector reason=Refreshed"),
+        lambda said: 'Refresh "monday": every replica answers' in said,
+        10,
+        "an event says so",
+    )
 
 
 @pytest.mark.timeout(150)
@@ -46,7 +50,7 @@ def test_the_end_of_a_refresh_annotation_changes_nothing(space: Space) -> None:
     space.run(f"kubectl annotate tm m {REFRESH}-")
     time.sleep(3)
     assert space.get("tm/m")["status"] == before
-    assert space.through_ingress("m").ask().value == LINE
+    assert space.ask("m").value == LINE
 
 
 @pytest.mark.timeout(150)
@@ -78,7 +82,7 @@ def test_a_secret_that_a_model_names_is_its_own(space: Space) -> None:
     message = space.failing("m", "CredentialsNotFound", 30)["message"]
     assert message == f"Secret {space.namespace}/mine does not exist"
     space.run(f"kubectl annotate tm m --overwrite {SECRET}=s3-credentials")
-    space.wait("tm/m", 10)
+    space.wait("tm/m", 60)
     (role,) = [row for row in space.get("roles")["items"] if "server" in row["metadata"]["name"]]
     rules = {rule["resources"][0]: rule for rule in role["rules"]}
     assert rules["secrets"]["resourceNames"] == ["s3-credentials"]

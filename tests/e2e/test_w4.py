@@ -68,7 +68,8 @@ def classes(terminal: Terminal, name: str) -> list[int]:
     """Ask for the two flowers through the ingress, as the guide types it."""
     host = f"$({HERE} get inferenceservice {name} -o jsonpath='{{.status.url}}' | cut -d/ -f3)"
     said = terminal.run(
-        f'curl -sS --max-time 10 -H "Host: {host}" -H "Content-Type: application/json"'
+        "curl -sSf --max-time 10 --retry 10 --retry-all-errors --retry-delay 1"  # the ingress lags
+        f' -H "Host: {host}" -H "Content-Type: application/json"'
         f" http://$SHOAL_INGRESS/v2/models/{name}/infer -d @{MANIFESTS}/input.json"
     )
     found: list[int] = json.loads(said)["outputs"][0]["data"]

@@ -78,7 +78,7 @@ def test_3_two_models_are_created(walk: Space) -> None:
 
 def test_4_each_is_ready_at_its_url_and_answers(walk: Space) -> None:
     walk.wait(MODELS)
-    answers = [walk.through_ingress(name, SERVER).ask().value for name in NAMES]
+    answers = [walk.ask(name, SERVER).value for name in NAMES]
     assert answers == list(ANSWERS.values())
     rows = walk.rows("kubectl get trainedmodel")
     assert [(row["NAME"], row["URL"], row["READY"], row["LOADED"]) for row in rows] == [
@@ -148,12 +148,12 @@ def test_7_it_answers_through_a_forwarded_port(walk: Space) -> None:
 def test_8_a_deleted_model_answers_404_and_the_other_is_unaffected(walk: Space) -> None:
     with Client(walk.through_ingress("model2-custom", SERVER)) as client:
         walk.run("kubectl delete trainedmodel model1-custom")
-        until(lambda: walk.run(_infer("model1-custom"))[-3:], "404".__eq__, 10, "it answers 404")
+        until(lambda: walk.run(_infer("model1-custom"))[-3:], "404".__eq__, 30, "it answers 404")
         assert listed(walk, SERVER) == ["model2-custom"]
         (row,) = until(
             lambda: walk.rows(f"kubectl get isvc {SERVER}"),
             lambda rows: rows[0]["MODELS"] == "1/1",
-            10,
+            30,
         )
     assert row["READY"] == "True"
     assert client.answers
@@ -173,7 +173,7 @@ def test_9_a_deleted_service_takes_all_its_own_with_it(walk: Space) -> None:
 
     assert left()
     walk.run(f"kubectl delete inferenceservice {SERVER}")
-    until(left, lambda names: not names, 10, "all is gone")
+    until(left, lambda names: not names, 30, "all is gone")
 
 
 @pytest.mark.weakness("M10")
@@ -185,11 +185,11 @@ def test_models_before_their_service_end_in_the_same_state(make_space: MakeSpace
     found = until(
         lambda: space.condition("tm/model1-custom", "InferenceServiceReady"),
         lambda seen: seen["reason"] == "InferenceServiceNotFound",
-        10,
+        30,
     )
     assert "served as soon as it does" in found["message"]
     space.serve()
     space.wait(MODELS)
-    assert [space.through_ingress(name).ask().value for name in NAMES] == list(ANSWERS.values())
+    assert [space.ask(name).value for name in NAMES] == list(ANSWERS.values())
     assert [row["LOADED"] for row in space.rows("kubectl get tm")] == ["1/1", "1/1"]
     assert listed(space) == list(NAMES)

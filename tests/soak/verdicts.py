@@ -14,7 +14,7 @@ from support.traffic import Door
 from support.truths import Record, Word
 
 _ASKED_AT_ONCE = 8
-CATCHING_UP_SECONDS = 2.0  # an operator that leads asks every agent before it says anything
+CATCHING_UP_SECONDS = 5.0  # an operator that leads asks every agent before it says anything
 
 
 def differences(cluster: Cluster, wanted: Mapping[str, Wish], replicas: int) -> list[str]:
@@ -107,7 +107,7 @@ def lies(
 def _silenced(record: Record, gaps: Sequence[tuple[float, float]]) -> Record:
     silences = list(_merged((start, end + CATCHING_UP_SECONDS) for start, end in sorted(gaps)))
     words = {model: _without(told, silences) for model, told in record.words.items()}
-    return Record(words, record.places, record.samples)
+    return replace(record, words=words)
 
 
 def _merged(spans: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:

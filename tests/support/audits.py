@@ -4,11 +4,15 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 CREATED = 201
+GRANT_SECONDS = 2.0
+_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+Act = tuple[str, str, str]  # user, verb, path
 
 
 @dataclass(frozen=True, order=True)
@@ -44,7 +48,7 @@ class Audit:
         for file in files:
             with file.open() as lines:
                 # Most lines are other users': looked at as text, they cost little.
-                for line in (line for line in lines if mark in line):
+                for line in (line for line in lines if mark in line and line.endswith("\n")):
                     entry = json.loads(line)
                     if entry["stageTimestamp"] >= start:
                         yield entry
@@ -55,22 +59,51 @@ class Audit:
         return {use for entry in entries for use in uses_of(entry)}
 
     def refused(self, user: str) -> list[str]:
-        """List what was refused for want of a right."""
-        forbidden = (
+        """List what was refused for want of a right.
+
+        A right that was just granted may be asked for before the API server knows of it: what
+        the same user was allowed within GRANT_SECONDS was not refused.
+        """
+        forbidden = [
             entry
             for entry in self.entries(user)
-            if entry.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"
-        )
+            if _decision(entry) == "forbid"
+            and not any(start <= entry["stageTimestamp"] <= end for start, end in self.gaps)
+        ]
+        allowed = self._allowed(user, {_act(entry) for entry in forbidden})
         return [
             f"{entry['verb']} {entry['requestURI']}"
             for entry in forbidden
-            if not any(start <= entry["stageTimestamp"] <= end for start, end in self.gaps)
+            if not any(
+                0 < (_time(at) - _time(entry["stageTimestamp"])).total_seconds() < GRANT_SECONDS
+                for at in allowed.get(_act(entry), ())
+            )
         ]
+
+    def _allowed(self, user: str, acts: set[Act]) -> dict[Act, list[str]]:
+        found: dict[Act, list[str]] = {}
+        for entry in self.entries(user) if acts else ():
+            if _decision(entry) == "allow" and _act(entry) in acts:
+                found.setdefault(_act(entry), []).append(entry["stageTimestamp"])
+        return found
+
+
+def _decision(entry: dict[str, Any]) -> str:
+    said: str = entry.get("annotations", {}).get("authorization.k8s.io/decision", "")
+    return said
+
+
+def _act(entry: dict[str, Any]) -> Act:
+    return entry["user"]["username"], entry["verb"], entry["requestURI"]
 
 
 def _stamp(time: datetime) -> str:
     """Write a time as the log does, so that it compares as text."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return time.strftime(_FORM)
+
+
+def _time(stamp: str) -> datetime:
+    return datetime.strptime(stamp, _FORM).replace(tzinfo=UTC)
 
 
 def uses_of(entry: dict[str, Any]) -> set[Use]:

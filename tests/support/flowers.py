@@ -84,7 +84,7 @@ def blocked(space: Space) -> Body:
 
 def answers(space: Space, model: LogisticRegression) -> bool:
     """Tell whether the service answers through the ingress what the model answers."""
-    answer = space.through_ingress("iris", "iris").ask(body=ASKED)
+    answer = space.ask("iris", "iris", ASKED)
     assert answer.status == 200, answer.text
     outputs = json.loads(answer.text)["outputs"]
     return bool(outputs[0]["data"] == model.predict(FLOWERS).tolist())

@@ -17,6 +17,7 @@ from support.watchers import Access, Body, Watcher
 
 _LANES = 6
 _PAUSE_SECONDS = 0.03
+_BEAT_SECONDS = 0.05
 _SERVICE = "serving.kserve.io/inferenceservice"
 
 
@@ -49,6 +50,7 @@ class Sampler:
         self._askers = [
             threading.Thread(target=self._ask, args=(lane,), daemon=True) for lane in range(_LANES)
         ]
+        self._askers.append(threading.Thread(target=self._beat, daemon=True))
 
     def __enter__(self) -> Self:
         for watcher in self._watchers:
@@ -134,6 +136,14 @@ class Sampler:
         self.record.place(meta["uid"], Place(time.time(), address))
 
     # What is asked.
+
+    def _beat(self) -> None:
+        """Notice that nothing ran for a while, of the operator, the servers, or this."""
+        last = time.time()
+        while not self._over.wait(_BEAT_SECONDS):
+            now = time.time()
+            self.record.stall = max(self.record.stall, now - last - _BEAT_SECONDS)
+            last = now
 
     def _ask(self, lane: int) -> None:
         while not self._over.wait(self._pause):

@@ -11,7 +11,7 @@ import yaml
 from support.agentrigs import listens
 from support.samplers import Sampler
 from support.terminals import CHECKOUT, Body, Terminal, condition, until
-from support.traffic import Door
+from support.traffic import BODY, Answer, Door
 from support.watchers import Access
 
 IMAGE = "localhost/custom-server:dev"
@@ -64,6 +64,8 @@ class Space:
                 body["spec"]["template"]["spec"]["containers"][0]["args"].remove("--keep-alive")
         self.apply(*bodies)
         self.run("kubectl rollout status deployment/versitygw --timeout=60s", seconds=70)
+        address = self.get("service/versitygw")["spec"]["clusterIP"]
+        until(lambda: listens(9000, address), bool, 20, "Service versitygw leads to its pod")
 
     def make_credentials(self, **data: str) -> None:
         """Tell the ServiceAccount `default` how the bucket is reached."""
@@ -140,6 +142,11 @@ class Space:
         items: list[Body] = self.get(f"pods -l {label}")["items"]
         return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
 
+    def gone(self, server: str) -> None:
+        """Wait until not even a pod that ends is left of a server."""
+        pods = f"pod -l serving.kserve.io/inferenceservice={server}"
+        self.run(f"kubectl wait --for=delete {pods} --timeout=60s", seconds=70)
+
     def pod(self, server: str = "server") -> str:
         """Name the only pod of a server."""
         (pod,) = self.pods(server)
@@ -147,9 +154,23 @@ class Space:
         return name
 
     def through_ingress(self, model: str, server: str = "server") -> Door:
-        """Make the door that users from outside take."""
+        """Make the door that users from outside take, once it leads to the server.
+
+        The ingress hears of a ready pod when everybody else does, and takes a moment more.
+        """
         url = self.get(f"isvc/{server}")["status"]["url"]
-        return Door(self.terminal.environ["SHOAL_INGRESS"], url.partition("//")[2], model)
+        door = Door(self.terminal.environ["SHOAL_INGRESS"], url.partition("//")[2], model)
+        until(lambda: door.ask(2), _is_of_a_server, 30, f"the ingress leads to {server}")
+        return door
+
+    def ask(self, model: str, server: str = "server", body: str = BODY) -> Answer:
+        """Ask once through the ingress.
+
+        A server ends connections that are idle, and the ingress may hear of that by a request:
+        then it says 503 itself, and is asked again.
+        """
+        door = self.through_ingress(model, server)
+        return until(lambda: door.ask(body=body), _is_of_a_server, 10, f"{server} answers")
 
     def sample(self, values: dict[str, float], server: str = "server") -> Sampler:
         """Make the client that catches lies; `values` are what the models of URIs answer."""
@@ -162,8 +183,13 @@ class Space:
         kube-proxy hears of a ready pod when everybody else does, and takes a moment more.
         """
         address = self.get(f"service/{server}")["spec"]["clusterIP"]
-        until(lambda: listens(80, address), bool, 10, f"Service {server} leads to a pod")
+        until(lambda: listens(80, address), bool, 20, f"Service {server} leads to a pod")
         return Door(f"{address}:80", f"{server}.{self.namespace}", model)
+
+
+def _is_of_a_server(answer: Answer) -> bool:
+    """Tell whether a server answered: the ingress says 503 itself, or 404 without a word."""
+    return answer.status not in (0, 503) and bool(answer.text)
 
 
 def service(name: str = "server", **predictor: Any) -> Body:

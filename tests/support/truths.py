@@ -11,8 +11,9 @@ A **lie** is a sample for which all of this holds:
 And, where nobody could be asked: Ready True for longer than PROPAGATION without a ready pod.
 
 PROPAGATION is what no design avoids: the server's end has to reach the agent, the operator, the
-API server and whoever watches there. A failure that lasts a moment only counts as well, unless
-Ready left True for it: nothing is forgiven because it was short.
+API server and whoever watches there, and for as long as the machine itself stood still. A failure
+that lasts a moment only counts as well, unless Ready left True for it: nothing is forgiven because
+it was short.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from support.traffic import Answer
 PROPAGATION_SECONDS = 1.0
 # A word about each of many models is a write each, and the API server takes about 200 a second.
 WRITES_PER_SECOND = 150
-ANSWER_SECONDS = 3.0  # a client's patience: what takes longer has not been answered
+ANSWER_SECONDS = 5.0  # a client's patience: what takes longer has not been answered
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Record:
     places: dict[str, list[Place]] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     writes_per_second: float = WRITES_PER_SECOND
+    stall: float = 0.0  # seconds, the longest that the machine stood still
 
     def say(self, model: str, word: Word) -> None:
         """Add a word, unless it repeats the last."""
@@ -118,7 +120,7 @@ def lies(record: Record, values: Mapping[str, float], now: float) -> list[str]:
 
 def bound(record: Record) -> float:
     """Give PROPAGATION for the models of a record, in seconds."""
-    return PROPAGATION_SECONDS + len(record.words) / record.writes_per_second
+    return PROPAGATION_SECONDS + record.stall + len(record.words) / record.writes_per_second
 
 
 def _is_lie(sample: Sample, record: Record, values: Mapping[str, float]) -> bool:

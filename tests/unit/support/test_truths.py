@@ -109,8 +109,18 @@ def test_words_that_repeat_the_last_are_not_kept() -> None:
 
 
 def test_a_lane_leaves_a_pod_that_ends_and_asks_the_next() -> None:
-    record = Record({name: [TRUE] for name in "abcd"}, {"one": UP, "two": [Place(0, "10.0.0.2")]})
+    record = Record(
+        {name: [TRUE] for name in "abcd"}, {"one": [*UP], "two": [Place(0, "10.0.0.2")]}
+    )
     asked = record.questions(0, 2)
     assert next(asked) == ("one", "10.0.0.1", "a")
     record.place("one", Place(2))
     assert list(asked) == [("two", "10.0.0.2", "a"), ("two", "10.0.0.2", "c")]
+
+
+@pytest.mark.parametrize(("stall", "found"), [(0.0, 1), (2.0, 0)], ids=["ran", "stood-still"])
+def test_a_word_may_be_as_late_as_the_machine_stood_still(stall: float, found: int) -> None:
+    words = [TRUE, Word(7, "False", OLD)]
+    record = Record({"m": words}, {"pod": UP}, [Sample("pod", "m", _answer(5, 5.1, None))])
+    record.stall = stall
+    assert len(truths.lies(record, VALUES, now=20)) == found
