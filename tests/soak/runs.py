@@ -45,6 +45,7 @@ class Outcome:
     samples: int = 0
     answered: int = 0
     refused: list[str] = field(default_factory=list)
+    stood_still: float = 0.0  # seconds of the machine, in which nothing could be told
 
     @property
     def is_well(self) -> bool:
@@ -62,6 +63,7 @@ class Outcome:
         yield f"requests to ready pods: {self.samples}, answered with 200: {self.answered}"
         yield f"nobody led: {len(self.gaps)} times, {away:.0f} s in all"
         yield f"lies: {len(self.lies)}; while nobody led: {self.untold}"
+        yield f"the machine stood still: {self.stood_still:.1f} s"
         yield f"as specified after {self.settled:.0f} s; differences: {len(self.differences)}"
         yield from (f"  LIE {line}" for line in self.lies[:20])
         yield from (f"  DIFFERENCE {line}" for line in self.differences[:20])
@@ -145,6 +147,7 @@ def _watched(cluster: Cluster, outcome: Outcome) -> Iterator[None]:
         time.sleep(verdicts.CATCHING_UP_SECONDS)
     records = [sampler.record for sampler in samplers]
     outcome.gaps = leaders.gaps
+    outcome.stood_still = sum(stall.seconds for stall in records[0].stalls)
     outcome.lies, outcome.untold = verdicts.lies(records, cluster.values, leaders.gaps)
     samples = [sample for record in records for sample in record.samples]
     outcome.samples = len(samples)

@@ -12,12 +12,13 @@ from typing import Self
 from support import truths
 from support.terminals import condition
 from support.traffic import Answer, Door
-from support.truths import ANSWER_SECONDS, Place, Record, Sample, Word
+from support.truths import ANSWER_SECONDS, Place, Record, Sample, Stall, Word
 from support.watchers import Access, Body, Watcher
 
 _LANES = 6
 _PAUSE_SECONDS = 0.03
 _BEAT_SECONDS = 0.05
+_STALL_SECONDS = 0.25  # less is in PROPAGATION
 _SERVICE = "serving.kserve.io/inferenceservice"
 
 
@@ -85,7 +86,8 @@ class Sampler:
 
     def check(self) -> None:
         """Fail where a lie was told up to now, or where nothing was asked."""
-        time.sleep(truths.bound(self.record) + 0.1)  # what is said of the last answers
+        now = time.time()
+        time.sleep(truths.bound(self.record, now, now) + 0.1)  # what is said of the last answers
         found = truths.lies(self.record, self._values, time.time())
         assert not found, f"{len(found)} lies: {'; '.join(found[:3])}"
         assert self.record.samples, "nobody was asked: this proves nothing"
@@ -142,7 +144,8 @@ class Sampler:
         last = time.time()
         while not self._over.wait(_BEAT_SECONDS):
             now = time.time()
-            self.record.stall = max(self.record.stall, now - last - _BEAT_SECONDS)
+            if now - last > _STALL_SECONDS:
+                self.record.stalls.append(Stall(now, now - last))
             last = now
 
     def _ask(self, lane: int) -> None:

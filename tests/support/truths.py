@@ -11,9 +11,9 @@ A **lie** is a sample for which all of this holds:
 And, where nobody could be asked: Ready True for longer than PROPAGATION without a ready pod.
 
 PROPAGATION is what no design avoids: the server's end has to reach the agent, the operator, the
-API server and whoever watches there, and for as long as the machine itself stood still. A failure
-that lasts a moment only counts as well, unless Ready left True for it: nothing is forgiven because
-it was short.
+API server and whoever watches there, and where the machine itself stood still meanwhile it is as
+much longer. A failure that lasts a moment only counts as well, unless Ready left True for it:
+nothing is forgiven because it was short.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,6 +60,14 @@ class Sample:
     answer: Answer
 
 
+@dataclass(frozen=True)
+class Stall:
+    """A time in which nothing ran on this machine: seconds, and when it was over."""
+
+    at: float
+    seconds: float
+
+
 @dataclass
 class Record:
     """What was seen, in the order in which it came."""
@@ -68,7 +76,7 @@ class Record:
     places: dict[str, list[Place]] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     writes_per_second: float = WRITES_PER_SECOND
-    stall: float = 0.0  # seconds, the longest that the machine stood still
+    stalls: list[Stall] = field(default_factory=list)
 
     def say(self, model: str, word: Word) -> None:
         """Add a word, unless it repeats the last."""
@@ -118,20 +126,25 @@ def lies(record: Record, values: Mapping[str, float], now: float) -> list[str]:
     return [*found, *_unbacked(record, now)]
 
 
-def bound(record: Record) -> float:
-    """Give PROPAGATION for the models of a record, in seconds."""
-    return PROPAGATION_SECONDS + record.stall + len(record.words) / record.writes_per_second
+def bound(record: Record, start: float, end: float) -> float:
+    """Give PROPAGATION for what a record tells of the time between two moments, in seconds."""
+    usual = PROPAGATION_SECONDS + len(record.words) / record.writes_per_second
+    return usual + sum(
+        stall.seconds
+        for stall in record.stalls
+        if start - usual < stall.at and stall.at - stall.seconds < end + usual
+    )
 
 
 def _is_lie(sample: Sample, record: Record, values: Mapping[str, float]) -> bool:
     asked, at = sample.answer.asked, sample.answer.at
-    told = record.words.get(sample.model, [])
+    told, late = record.words.get(sample.model, []), bound(record, asked, at)
     places = {place.address for place in _during(record.places[sample.pod], asked, at)}
     if len(places) != 1 or "" in places:
         return False
-    if {word.ready for word in _during(told, asked, at + bound(record))} != {"True"}:
+    if {word.ready for word in _during(told, asked, at + late)} != {"True"}:
         return False
-    wished = {word.uri for word in _during(told, asked - bound(record), at)}
+    wished = {word.uri for word in _during(told, asked - late, at)}
     return sample.answer.value not in {values[uri] for uri in wished & values.keys()}
 
 
@@ -143,7 +156,8 @@ def _during(told: Sequence[Told], start: float, end: float) -> list[Told]:
 
 def _lie(sample: Sample, record: Record) -> str:
     answer = sample.answer
-    start, end = answer.asked - bound(record), answer.at + bound(record)
+    late = bound(record, answer.asked, answer.at)
+    start, end = answer.asked - late, answer.at + late
     said = ", ".join(
         f"{word.ready or 'unknown'} of {word.uri} at {word.at:.2f}"
         for word in _during(record.words[sample.model], start, end)
@@ -165,8 +179,9 @@ def _unbacked(record: Record, now: float) -> Iterator[str]:
         ]
         for start, end in claims:
             for opened, closed in vacancies:
-                if min(end, closed) - max(start, opened) > bound(record):
-                    yield f"{model}: Ready True at {max(start, opened):.2f} without a ready pod"
+                since, until = max(start, opened), min(end, closed)
+                if until - since > bound(record, since, until):
+                    yield f"{model}: Ready True at {since:.2f} without a ready pod"
 
 
 def _vacancies(record: Record, now: float) -> Iterator[tuple[float, float]]:

@@ -4,7 +4,7 @@ import pytest
 
 from support import truths
 from support.traffic import Answer
-from support.truths import Place, Record, Sample, Word
+from support.truths import Place, Record, Sample, Stall, Word
 
 OLD, NEW, RUBBISH = "s3://old", "s3://new", "s3://rubbish"
 VALUES = {OLD: 1.0, NEW: 2.0}
@@ -97,7 +97,7 @@ def test_a_gap_that_is_told_in_time_is_none() -> None:
 
 def test_many_models_are_given_the_time_that_their_writes_take() -> None:
     record = Record({f"m{n}": [] for n in range(1500)})
-    assert truths.bound(record) == pytest.approx(11)
+    assert truths.bound(record, 0, 0) == pytest.approx(11)
 
 
 def test_words_that_repeat_the_last_are_not_kept() -> None:
@@ -118,9 +118,13 @@ def test_a_lane_leaves_a_pod_that_ends_and_asks_the_next() -> None:
     assert list(asked) == [("two", "10.0.0.2", "a"), ("two", "10.0.0.2", "c")]
 
 
-@pytest.mark.parametrize(("stall", "found"), [(0.0, 1), (2.0, 0)], ids=["ran", "stood-still"])
-def test_a_word_may_be_as_late_as_the_machine_stood_still(stall: float, found: int) -> None:
+@pytest.mark.parametrize(
+    ("stalls", "found"),
+    [([], 1), ([Stall(6.5, 1)], 0), ([Stall(6.5, 0.5)], 1), ([Stall(19, 9), Stall(3, 2)], 1)],
+    ids=["never", "meanwhile", "for-a-moment", "at-another-time"],
+)
+def test_a_word_may_be_late_where_the_machine_stood_still(stalls: list[Stall], found: int) -> None:
     words = [TRUE, Word(7, "False", OLD)]
     record = Record({"m": words}, {"pod": UP}, [Sample("pod", "m", _answer(5, 5.1, None))])
-    record.stall = stall
+    record.stalls = stalls
     assert len(truths.lies(record, VALUES, now=20)) == found
