@@ -11,7 +11,6 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from shoal.reasons import Reason
-from shoal.storage import threads
 from shoal.storage.failures import FetchError, Kind
 from shoal.storage.limits import Limits
 from shoal.storage.partials import File
@@ -37,9 +36,7 @@ class Wanted:
     file: File
 
 
-async def run(
-    wanted: Sequence[Wanted], read: Read, shown: str, count: Count, work: Run = threads.run
-) -> None:
+async def run(wanted: Sequence[Wanted], read: Read, shown: str, count: Count, work: Run) -> None:
     """Bring what is missing of each file; the first failure ends all. `work` writes files.
 
     Raises:

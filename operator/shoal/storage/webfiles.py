@@ -20,6 +20,7 @@ from shoal.storage.downloads import Wanted
 from shoal.storage.failures import FetchError, Kind, status_kind
 from shoal.storage.limits import Limits
 from shoal.storage.partials import File
+from shoal.storage.threads import Run
 from shoal.storage.uris import Location
 from shoal.storage.weblinks import Link
 
@@ -67,8 +68,8 @@ async def opened(
         response.close()
 
 
-async def save(page: Page, file: File, room: int, count: Callable[[int], None]) -> None:
-    """Write the body to `file`, at most `room` bytes; `count` is told of bytes.
+async def save(page: Page, file: File, room: int, count: Callable[[int], None], work: Run) -> None:
+    """Write the body to `file` by `work`, at most `room` bytes; `count` is told of bytes.
 
     Raises:
         FetchError: the body is shorter than announced, longer than `room`, or stops coming.
@@ -81,25 +82,32 @@ async def save(page: Page, file: File, room: int, count: Callable[[int], None]) 
             return _range(page, start, end)
 
         try:
-            await downloads.run([Wanted(page.name, file)], read, shown, count)
+            await downloads.run([Wanted(page.name, file)], read, shown, count, work)
         except _NoRangeError:
-            await _anew(page, file, room, count)
+            await _anew(page, file, room, count, work)
         return
-    await _stream(page, page.response, file, room, count)
+    await _stream(page, page.response, file, room, count, work)
 
 
-async def _anew(page: Page, file: File, room: int, count: Callable[[int], None]) -> None:
+async def _anew(
+    page: Page, file: File, room: int, count: Callable[[int], None], work: Run
+) -> None:
     response = await page.link.get({})
     try:
         if response.status != _OK:
             raise _refused(page.link, response)
-        await _stream(page, response, file, room, count)
+        await _stream(page, response, file, room, count, work)
     finally:
         response.close()
 
 
 async def _stream(
-    page: Page, response: ClientResponse, file: File, room: int, count: Callable[[int], None]
+    page: Page,
+    response: ClientResponse,
+    file: File,
+    room: int,
+    count: Callable[[int], None],
+    work: Run,
 ) -> None:
     shown = page.link.location.shown
     file.clear()
@@ -109,7 +117,7 @@ async def _stream(
         if done + len(chunk) > room:
             message = f"{shown}: more than the {room} bytes that there is room for"
             raise FetchError(Kind.PERMANENT, Reason.STORE_FULL, message)
-        await asyncio.to_thread(file.write, done, chunk)
+        await work(len(chunk), file.write, done, chunk)
         done += len(chunk)
         count(len(chunk))
     if not done:

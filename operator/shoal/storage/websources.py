@@ -56,7 +56,7 @@ class WebSource:
             file = partial.file(f"{folder}/{page.name}", page.size)
             left = room + file.written
             async with self._job.watched(page.size, count) as seen:
-                await webfiles.save(page, file, self._job.bound(left), seen)
+                await webfiles.save(page, file, self._job.bound(left), seen, self._job.run)
             sums = await self._job.sum_up(file.written, {page.name: file})
         self._job.check(sums, is_single=True)
         return await self._job.unpack(work, kind, left - file.written) if kind else sums
