@@ -61,7 +61,10 @@ class Audit:
 
     def _events(self, since: int) -> Iterator[dict[str, Any]]:
         with self.log.open("rb") as log:
-            log.seek(since)
+            if since:
+                # A line may be half written when a mark is taken: it is of before.
+                log.seek(since - 1)
+                log.readline()
             for line in log:
                 if line.endswith(b"\n"):
                     yield json.loads(line)
