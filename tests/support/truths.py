@@ -2,7 +2,9 @@
 
 A **lie** is a sample for which all of this holds:
 
-- the pod was a ready one, by its watch, from before the request was sent until it ended;
+- the pod was a ready one, by its watch, from before the request was sent until it ended, and if
+  the request failed, until PROPAGATION after: that a pod is asked no more is a word as well, and
+  Ready may then be True by the others;
 - the request failed, took longer than ANSWER_SECONDS, or was answered with another value than
   that of a storageUri which the TrainedModel had then, or in the PROPAGATION before;
 - the TrainedModel's Ready was seen True before the request was sent, and no other word came
@@ -139,7 +141,8 @@ def bound(record: Record, start: float, end: float) -> float:
 def _is_lie(sample: Sample, record: Record, values: Mapping[str, float]) -> bool:
     asked, at = sample.answer.asked, sample.answer.at
     told, late = record.words.get(sample.model, []), bound(record, asked, at)
-    places = {place.address for place in _during(record.places[sample.pod], asked, at)}
+    end = at + late if sample.answer.value is None else at
+    places = {place.address for place in _during(record.places[sample.pod], asked, end)}
     if len(places) != 1 or "" in places:
         return False
     if {word.ready for word in _during(told, asked, at + late)} != {"True"}:

@@ -128,3 +128,18 @@ def test_a_word_may_be_late_where_the_machine_stood_still(stalls: list[Stall], f
     record = Record({"m": words}, {"pod": UP}, [Sample("pod", "m", _answer(5, 5.1, None))])
     record.stalls = stalls
     assert len(truths.lies(record, VALUES, now=20)) == found
+
+
+@pytest.mark.parametrize(
+    ("left", "value", "found"),
+    [(5.6, None, 0), (8, None, 1), (5.6, 2.0, 1)],
+    ids=["soon", "late", "with-other-bytes"],
+)
+def test_a_pod_that_failed_and_is_asked_no_more_was_told_of(
+    left: float, value: float | None, found: int
+) -> None:
+    others = [Place(0, "10.0.0.2")]
+    answer = _answer(5, 5.1, value)
+    places = {"pod": [*UP, Place(left)], "other": others}
+    record = Record({"m": [TRUE]}, places, [Sample("pod", "m", answer)])
+    assert len(truths.lies(record, VALUES, now=20)) == found
