@@ -16,11 +16,12 @@ from sklearn.linear_model import LogisticRegression
 
 from support import audits, flowers
 from support.spaces import Space
-from support.terminals import CHECKOUT, Terminal
+from support.terminals import CHECKOUT, Body, Terminal, until
 
 HOME = Path(os.environ.get("SHOAL_HOME") or Path.home() / ".cache" / "shoal")
 CHART = CHECKOUT / "charts" / "shoal"
 SYSTEM = "shoal-system"
+OPERATOR = "-l app.kubernetes.io/name=shoal"
 IMAGE = "--set image.repository=localhost/shoal --set image.tag=dev"
 KEYS = {"AWS_ACCESS_KEY_ID": "shoal-access", "AWS_SECRET_ACCESS_KEY": "shoal-secret-key"}
 
@@ -40,6 +41,18 @@ def _terminal() -> Terminal:
     values = dict(shlex.split(word)[0].split("=", 1) for word in words if "=" in word)
     assert values.get("SHOAL_INGRESS"), f"up.py told no ingress: {exports}"
     return Terminal({**bare.environ, **values})
+
+
+def operators(terminal: Terminal) -> list[Body]:
+    """List the operator's pods that are not going away."""
+    items: list[Body] = terminal.get(f"-n {SYSTEM} pods {OPERATOR}")["items"]
+    return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
+
+
+def operator(terminal: Terminal) -> Body:
+    """Wait until the operator has one pod; return it."""
+    (pod,) = until(lambda: operators(terminal), lambda pods: len(pods) == 1, 30, "one operator")
+    return pod
 
 
 @dataclass(frozen=True)

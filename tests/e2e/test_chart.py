@@ -3,13 +3,12 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from cluster import binaries
-from e2e.conftest import CHART, IMAGE, SYSTEM, MakeSpace, Release, now
+from e2e.conftest import CHART, IMAGE, SYSTEM, MakeSpace, Release, now, operator, operators
 from support import openapi
 from support.audits import Audit
 from support.spaces import LINE, Space
@@ -32,11 +31,6 @@ def space(make_space: MakeSpace) -> Space:
     made.serve()
     made.wait("tm/line")
     return made
-
-
-def _operators(terminal: Terminal) -> list[dict[str, Any]]:
-    items = terminal.get(f"-n {SYSTEM} pods -l app.kubernetes.io/name=shoal")["items"]
-    return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
 
 
 def test_lint_finds_nothing(terminal: Terminal) -> None:
@@ -82,7 +76,7 @@ def test_kubeconform_sees_a_misspelt_field(terminal: Terminal, schemas: Path) ->
 
 
 def test_the_operator_runs_without_rights_on_its_node(terminal: Terminal) -> None:
-    (pod,) = until(lambda: _operators(terminal), lambda pods: len(pods) == 1, 30, "one operator")
+    pod = operator(terminal)
     here = f"kubectl -n {SYSTEM} exec {pod['metadata']['name']} --"
     assert terminal.run(f"{here} id -u").strip() == "65532"
     done = terminal.attempt(f"{here} touch /tmp/file /file")
@@ -96,7 +90,7 @@ def test_the_operator_runs_without_rights_on_its_node(terminal: Terminal) -> Non
 @pytest.mark.timeout(120)
 def test_of_two_replicas_one_leads(terminal: Terminal, release: Release, space: Space) -> None:
     release.install("--set replicas=2")
-    pods = _operators(terminal)
+    pods = operators(terminal)
     leader = terminal.get(f"-n {SYSTEM} lease/shoal-operator")["spec"]["holderIdentity"]
     assert len(pods) == 2
     assert leader in [pod["metadata"]["name"] for pod in pods]
@@ -115,7 +109,7 @@ def test_of_two_replicas_one_leads(terminal: Terminal, release: Release, space: 
 @pytest.mark.timeout(120)
 def test_a_value_is_changed_by_an_upgrade(terminal: Terminal, release: Release) -> None:
     release.install("--set operator.logLevel=DEBUG")
-    (pod,) = until(lambda: _operators(terminal), lambda pods: len(pods) == 1, 30)
+    pod = operator(terminal)
     environ = {row["name"]: row.get("value") for row in pod["spec"]["containers"][0]["env"]}
     assert environ["SHOAL_LOG_LEVEL"] == "DEBUG"
     log = f"kubectl -n {SYSTEM} logs {pod['metadata']['name']}"

@@ -4,7 +4,7 @@ from collections.abc import Callable  # noqa: TC003 - a local annotation
 
 import pytest
 
-from e2e.conftest import SYSTEM, MakeSpace
+from e2e.conftest import OPERATOR, SYSTEM, MakeSpace, operator
 from support import nodes
 from support.samplers import Sampler
 from support.spaces import LINE, RANGES, Space
@@ -14,7 +14,6 @@ from support.traffic import Client, Door
 # Bounds for the slowest machine; 1 s is usual.
 LAG_SECONDS = 20.0  # until the ingress follows
 OUT_SECONDS = 20.0  # without a pod in the Service
-OPERATOR = "-l app.kubernetes.io/name=shoal"
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +49,6 @@ def _container(space: Space, container: str) -> int:
 def _pod(space: Space) -> Body:
     (pod,) = space.pods()
     return pod
-
-
-def _operators(space: Space) -> list[Body]:
-    items: list[Body] = space.terminal.get(f"-n {SYSTEM} pods {OPERATOR}")["items"]
-    return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
 
 
 @pytest.mark.weakness("M7")
@@ -106,8 +100,7 @@ def test_a_killed_agent_leaves_the_server_as_it_is(space: Space) -> None:
 
 @pytest.mark.timeout(120)
 def test_an_agent_that_the_operator_cannot_reach_makes_its_models_unknown(space: Space) -> None:
-    (operator,) = until(lambda: _operators(space), lambda pods: len(pods) == 1, 30, "one operator")
-    source = operator["status"]["podIP"]
+    source = operator(space.terminal)["status"]["podIP"]
     port = ("-p", "tcp", "--dport", "9082")
     with space.sample(_values(space)) as sampler:
         with nodes.dropped(_pod(space), "INPUT", "-s", source, *port):

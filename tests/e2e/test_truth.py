@@ -51,6 +51,15 @@ def _point(space: Space, model: str, name: str) -> None:
     space.run(f"kubectl patch tm {model} --type merge -p '{patch}'")
 
 
+def _answers(sampler: Sampler, model: str, value: float) -> None:
+    until(
+        lambda: [answer.value for answer in sampler.answers(model)[-1:]],
+        [value].__eq__,
+        30,
+        f"{model} answers {value}",
+    )
+
+
 def _told(sampler: Sampler, model: str, ready: str, reason: str = "", seconds: int = 60) -> None:
     until(
         lambda: sampler.record.reasons(model)[-1:],
@@ -117,12 +126,7 @@ def test_a_changed_model_is_not_ready_until_the_new_one_answers(space: Space) ->
 def test_a_model_that_is_changed_back_at_once_answers_as_before(space: Space) -> None:
     with _sample(space) as sampler:
         _point(space, "line", "first")
-        until(
-            lambda: [answer.value for answer in sampler.answers("line")[-1:]],
-            [FIRST].__eq__,
-            30,
-            "it answers with the first",
-        )
+        _answers(sampler, "line", FIRST)
         for name in ("second", "first", "second", "first"):
             _point(space, "line", name)
         _told(sampler, "line", "True")
@@ -200,12 +204,7 @@ def test_a_deleted_parent_takes_its_models_and_a_new_one_begins_anew(
         passing.apply(service("passing"))
         passing.apply(trained_model("own", _uri(passing, "second"), "passing"))
         _told(sampler, "own", "True")
-        until(
-            lambda: [answer.value for answer in sampler.answers("own")[-1:]],
-            [SECOND].__eq__,
-            30,
-            "the new one answers",
-        )
+        _answers(sampler, "own", SECOND)
     assert "" in sampler.record.readiness("own"), "it was gone in between"
     with audit.gap(now):
         passing.run("kubectl delete isvc passing")

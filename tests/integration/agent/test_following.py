@@ -62,8 +62,8 @@ async def test_a_hung_agent_is_known_to_be_silent_after_four_seconds(
 
 
 async def test_an_agent_with_nothing_to_say_is_not_silent(following: AgentFollower) -> None:
-    heard = []
+    said = following.report("uid")
     for _ in range(30):
         await asyncio.sleep(0.2)
-        heard.append(following.report("uid") is not None)
-    assert heard.count(False) <= 2, "a silence of the machine's own"
+        assert following.report("uid") is not None
+    assert said is not None

@@ -44,8 +44,7 @@ async def test_a_leader_that_is_told_to_stop_hands_over_at_once(world: World) ->
     leader, standby = await pair(world)
 
     await leader.terminate()
-    lease = await world.api.get("Lease", "shoal-operator")
-    assert lease["spec"].get("holderIdentity") in (None, "", standby.name), "it is given back"
+    await world.given_back(standby)
     await until(standby.leads)
 
     lease = await world.api.get("Lease", "shoal-operator")

@@ -9,7 +9,7 @@ import pytest
 
 from integration.operator_process import bodies
 from integration.operator_process.apis import Body, condition, until
-from integration.operator_process.worlds import World
+from integration.operator_process.worlds import PASSES, World
 from support import manifests
 
 CHARTS = Path(__file__).parents[2] / "golden" / "runtimes.yaml"
@@ -17,7 +17,6 @@ RELIST = {"SHOAL_RELIST_SECONDS": "0.4"}
 SAME_POD = {"SHOAL_POD_NAME": "operator-0"}
 NEVER = {"SHOAL_RELIST_SECONDS": "3600"}  # what is heard is heard by the watch
 LONG = 1.0  # many times what a watch and a pass take
-PASSES = 'shoal_reconciles_total{outcome="done"}'
 NAMED = {"modelFormat": {"name": "sklearn"}, "runtime": "mine"}
 MODEL = bodies.model("one")
 

@@ -8,11 +8,10 @@ import pytest
 
 from integration.operator_process import bodies
 from integration.operator_process.apis import Body, condition, until
-from integration.operator_process.worlds import World
+from integration.operator_process.worlds import PASSES, World
 
 NEVER = {"SHOAL_RELIST_SECONDS": "3600"}  # what is heard is heard by the watch
 LONG = 1.0  # many times what a watch and a pass take
-PASSES = 'shoal_reconciles_total{outcome="done"}'
 
 
 def service(uri: str, **predictor: Any) -> Body:

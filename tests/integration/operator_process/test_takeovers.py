@@ -88,8 +88,7 @@ async def _killed(pair: Pair) -> None:
 
 async def _told(pair: Pair) -> None:
     await pair.leader.terminate()
-    lease = await pair.world.api.get("Lease", "shoal-operator")
-    assert lease["spec"].get("holderIdentity") in (None, "", pair.standby.name), "it is given back"
+    await pair.world.given_back(pair.standby)
 
 
 @pytest.mark.parametrize(

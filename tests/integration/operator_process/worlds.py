@@ -18,6 +18,7 @@ from integration.operator_process.replicas import Replica, StubAgent
 from shoal import modelconfig
 
 OPERATOR_USER = "shoal-operator"
+PASSES = 'shoal_reconciles_total{outcome="done"}'
 Kubectl = Callable[..., CompletedProcess[str]]
 
 
@@ -64,6 +65,11 @@ class World:
         program = await self.start(**env)
         await until(program.leads, seconds=30)
         return program
+
+    async def given_back(self, standby: Program) -> None:
+        """Assert that the Lease is nobody's, or that of who waited for it."""
+        lease = await self.api.get("Lease", "shoal-operator")
+        assert lease["spec"].get("holderIdentity") in (None, "", standby.name), "it is given back"
 
     async def run_pods(
         self, service: str = "mms", count: int = 1, *, host: bool = True
@@ -183,11 +189,10 @@ class World:
 
     async def passes(self, program: Program, number: int = 1) -> None:
         """Wait until the operator has made so many more passes and is at rest."""
-        line = 'shoal_reconciles_total{outcome="done"}'
-        before = await program.metric(line)
+        before = await program.metric(PASSES)
 
         async def made() -> bool:
-            done = await program.metric(line) >= before + number
+            done = await program.metric(PASSES) >= before + number
             return done and await program.metric("shoal_queue_keys") == 0
 
         await until(made)
@@ -196,7 +201,7 @@ class World:
         """Wait until a second went by without a pass; return how many there were."""
         before = -1.0
         while True:
-            made = await program.metric('shoal_reconciles_total{outcome="done"}')
+            made = await program.metric(PASSES)
             if made == before and await program.metric("shoal_queue_keys") == 0:
                 return made
             before = made
