@@ -100,6 +100,7 @@ lint: $(READY) ## formats, lint rules, types, who may import whom
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy -p shoal -p cluster
+	@MYPYPATH=benchmarks $(BIN)/mypy benchmarks/*.py
 	@MYPYPATH=servers/mlserver $(BIN)/mypy -p shoal_mlserver -m modelfiles
 	@MYPYPATH=servers/kserve-sdk $(BIN)/mypy -m server
 	@MYPYPATH=servers/torchserve $(BIN)/mypy -m front

@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import stage
@@ -24,26 +25,7 @@ from shoal.modelconfig import Model
 from support.agentrigs import Agent, Bucket, until
 
 LARGE = 2**31
-_PROGRAMS = ("ours", "boto3")
 
-OURS = """
-import asyncio, os, sys, time
-from pathlib import Path
-from aiohttp import ClientSession
-from shoal.storage import transfers, trees
-from shoal.storage.credentials import Credentials
-
-async def main(uri, into):
-    async with ClientSession() as session:
-        known = Credentials(environ=dict(os.environ))
-        async with transfers.opened(transfers.parse(uri), known, session) as source:
-            sums = await source.download(into, 2**50, lambda _: None)
-    trees.digest(into / transfers.TREE, sums)
-
-begun = time.perf_counter()
-asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
-print(time.perf_counter() - begun)
-"""
 BOTO3 = """
 import os, sys, time
 from concurrent.futures import ThreadPoolExecutor
@@ -75,13 +57,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     runs = parser.parse_args().runs
-    pythons = {"ours": Path(sys.executable), "boto3": stores.environment()}
+    programs = {
+        "ours": [sys.executable, str(Path(__file__).with_name("download.py"))],
+        "boto3": [str(stores.environment()), "-c", BOTO3],
+    }
     with (
         tempfile.TemporaryDirectory(dir=home.home(), prefix="fetch-") as folder,
         stores.bucket(Path(folder), LARGE) as server,
     ):
-        large = compare(pythons, server, "s3://models/large", runs)
-        small = compare(pythons, server, "s3://models/small/", runs)
+        large = compare(programs, server, "s3://models/large", runs)
+        small = compare(programs, server, "s3://models/small/", runs)
         peak = agent_peak(Path(folder), server)
     size = stage.mebibytes(LARGE)
     return stage.note("fetch", [
@@ -95,23 +80,25 @@ def main() -> int:
     ])  # fmt: skip
 
 
-def compare(pythons: dict[str, Path], server: Bucket, uri: str, runs: int) -> dict[str, float]:
+def compare(
+    programs: Mapping[str, list[str]], server: Bucket, uri: str, runs: int
+) -> dict[str, float]:
     """Fetch an address by each program in turn; return the median of each one's seconds."""
-    seconds: dict[str, list[float]] = {name: [] for name in _PROGRAMS}
+    seconds: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(runs):
-        for name, code in zip(_PROGRAMS, (OURS, BOTO3), strict=True):
-            seconds[name].append(fetch(pythons[name], code, server, uri))
+        for name, command in programs.items():
+            seconds[name].append(fetch(command, server, uri))
     return {name: statistics.median(each) for name, each in seconds.items()}
 
 
-def fetch(python: Path, code: str, server: Bucket, uri: str) -> float:
+def fetch(command: list[str], server: Bucket, uri: str) -> float:
     """Fetch once; return the seconds that the process says it took."""
     into = Path(tempfile.mkdtemp(dir=server.process.log.parent))
     environ = stage.KEYS | {"AWS_ENDPOINT_URL": server.endpoint}
     done = subprocess.run(  # noqa: S603 - ours
-        [str(python), "-c", code, uri, str(into)],
+        [*command, uri, str(into)],
         env={**os.environ, **environ, "PYTHONPATH": str(stage.CHECKOUT / "operator")},
-        check=True, capture_output=True, text=True,
+        check=True, stdout=subprocess.PIPE, text=True,  # what goes wrong is shown
     )  # fmt: skip
     shutil.rmtree(into)
     os.sync()  # what one run leaves to be written is not the next one's burden

@@ -215,8 +215,13 @@ def is_ready(body: Body) -> bool:
 
 
 def operator(metric: str) -> float:
-    """Read a metric of the operator: the highest of its replicas; 0 where none has it yet."""
-    return max(metrics(*_OPERATOR, metric), default=0)
+    """Read a metric of the operator: the highest of its replicas."""
+    return max(operators(metric))
+
+
+def operators(metric: str) -> list[float]:
+    """Read a metric of each replica of the operator that is ready; 0 where it has none yet."""
+    return list(metrics(*_OPERATOR, metric))
 
 
 def agent(metric: str, server: str) -> float:
@@ -238,17 +243,16 @@ def peak(pid: int) -> float:
 
 
 def metrics(namespace: str, selector: str, port: int, metric: str) -> Iterator[float]:
-    """Read a metric of each pod that a selector matches and that is not ending."""
+    """Read a metric of each ready pod that a selector matches; 0 where it has none yet."""
     pods = json.loads(kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", "json"))
     for pod in pods["items"]:
-        if "deletionTimestamp" in pod["metadata"]:
+        if "deletionTimestamp" in pod["metadata"] or not is_ready(pod):
             continue
         address = pod["status"]["podIP"]
         with urllib.request.urlopen(f"http://{address}:{port}/metrics", timeout=10) as answer:
             text = answer.read().decode()
         found = re.search(rf"^{re.escape(metric)} (\S+)", text, re.MULTILINE)
-        if found:  # a standby has made no passes
-            yield float(found.group(1))
+        yield float(found.group(1)) if found else 0.0  # a standby has made no passes
 
 
 def note(program: str, rows: Sequence[Row]) -> int:
