@@ -40,9 +40,16 @@ demo: install example-image ## set everything up and serve two models on one ser
 	@$(with_cluster); $(BIN)/python examples/demo.py
 
 .PHONY: test
-test: lint $(RINGS) ## set everything up and pass every test
+test: early lint $(RINGS) ## set everything up and pass every test
 	$(call say,Done)
 	@$(BIN)/python tests/support/summary.py $(REPORTS) $(RINGS)
+
+# What a later ring needs is made while earlier ones run, with what they leave of the machine.
+begin = $(if $(filter test verify,$(MAKECMDGOALS)),chrt --idle 0 $(MAKE) --no-print-directory $(1) > $(SHOAL_HOME)/$(1).log 2>&1 &)
+
+.PHONY: early
+early: $(READY)
+	@$(call begin,programs)
 
 ##@ The cluster
 
@@ -121,18 +128,18 @@ contract: $(READY) $(SHOAL_HOME)/bin/helm ## files that must agree: CRDs, chart,
 	$(call say,contract)
 	@$(call ring,contract,tests/contract)
 
-# These tests wait more than they compute. Each lane has an API server of its own. Where the next
-# ring follows, what that needs is built meanwhile, with what the tests leave of the machine.
-LANES ?= 2
-begin_ahead = $(if $(filter test verify,$(MAKECMDGOALS)),chrt --idle 0 $(MAKE) --no-print-directory ahead > $(SHOAL_HOME)/ahead.log 2>&1 &)
+.PHONY: programs
+programs: $(READY) ## build and install what the integration ring runs beside its tests
+	$(call say,Programs and environments)
+	@PYTHONPATH=tests:operator $(BIN)/python -m support.programs
+
+# These tests wait more than they compute. Each lane has an API server of its own.
+LANES ?= 3
 
 .PHONY: integration
-integration: $(READY) ## a real API server; operator and agents as processes; no node
+integration: programs ## a real API server; operator and agents as processes; no node
 	$(call say,integration)
-	@PYTHONPATH=tests $(BIN)/python -c "from cluster import binaries; binaries.ensure('kubernetes')"
-	@PYTHONPATH=tests:operator $(BIN)/python -m support.stores
-	@PYTHONPATH=tests $(BIN)/python -m support.serverenvs
-	@$(begin_ahead) $(call ring,integration,tests/integration -n $(LANES) --dist loadfile)
+	@$(call begin,ahead) $(call ring,integration,tests/integration -n $(LANES) --dist loadfile)
 
 .PHONY: e2e
 e2e: install example-image server-images ## a real node: the walk-through as a user types it, and its failures

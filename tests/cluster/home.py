@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cluster import progress
+
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
 
@@ -32,8 +34,12 @@ def cluster() -> Path:
 
 @contextmanager
 def lock(name: str) -> Iterator[None]:
-    """Let one process at a time do this, on the whole machine; others wait."""
+    """Let one process at a time do this, on the whole machine; others wait, and say so."""
     home().mkdir(parents=True, exist_ok=True)
     with (home() / f"{name}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.say(f"another process has the lock {name}; waiting for it …")
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield

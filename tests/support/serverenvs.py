@@ -1,7 +1,4 @@
-"""Environments of the model servers in `servers/`, made once from the locks of their images.
-
-PYTHONPATH=tests python -m support.serverenvs    makes all of them
-"""
+"""Environments of the model servers in `servers/`, made once from the locks of their images."""
 
 import ctypes.util
 import hashlib
@@ -31,6 +28,12 @@ def ensure(name: str) -> Path:
     return folder / "bin"
 
 
+def ensure_all() -> None:
+    """Have the environments of all servers."""
+    for name in NAMES:
+        ensure(name)
+
+
 def _make(folder: Path, name: str, lock: Path) -> None:
     _ensure_libraries()
     arguments = ["--no-deps", "--require-hashes", "-r", str(lock)]
@@ -45,8 +48,3 @@ def _ensure_libraries() -> None:
             package for name, package in _LIBRARIES.items() if not ctypes.util.find_library(name)
         ]
     )
-
-
-if __name__ == "__main__":
-    for each in NAMES:
-        ensure(each)

@@ -189,7 +189,3 @@ def ensure() -> None:
     azurite.ensure()
     for name in ("fake-gcs-server", "versitygw"):
         binaries.ensure(name)
-
-
-if __name__ == "__main__":
-    ensure()
