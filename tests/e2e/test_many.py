@@ -47,8 +47,10 @@ def _ready_at(sampler: Sampler, moment: float) -> set[str]:
 
 
 def _backed_at(sampler: Sampler, moment: float) -> bool:
-    """Tell whether a pod took requests at a moment."""
-    rows = [[one for one in told if one.at <= moment] for told in sampler.record.places.values()]
+    """Tell whether a pod that stays took requests at a moment."""
+    record = sampler.record
+    staying = [told for pod, told in record.places.items() if pod not in record.leaving]
+    rows = [[one for one in told if one.at <= moment] for told in staying]
     return any(told[-1].address for told in rows if told)
 
 

@@ -132,8 +132,9 @@ class Sampler:
         meta = body["metadata"]
         if (meta.get("labels") or {}).get(_SERVICE) != self._service:
             return
-        gone = event == "DELETED" or "deletionTimestamp" in meta
-        is_ready = not gone and condition(body, "Ready")["status"] == "True"
+        if "deletionTimestamp" in meta:
+            self.record.leaving.add(meta["uid"])
+        is_ready = event != "DELETED" and condition(body, "Ready")["status"] == "True"
         address = body["status"].get("podIP", "") if is_ready else ""
         self.record.place(meta["uid"], Place(time.time(), address))
 
@@ -155,4 +156,4 @@ class Sampler:
                     return
                 door = Door(f"{address}:{self._port}", self._service, model)
                 sample = Sample(pod, model, door.ask(ANSWER_SECONDS))
-                self.record.samples.append(sample)
+                self.record.add(sample)

@@ -12,6 +12,9 @@ A **lie** is a sample for which all of this holds:
 
 And, where nobody could be asked: Ready True for longer than PROPAGATION without a ready pod.
 
+A pod that was deleted while it was ready serves on until it has told of its models. Services
+lead to it where no other is ready: then it is asked, and is a ready one until it does not answer.
+
 PROPAGATION is what no design avoids: the server's end has to reach the agent, the operator, the
 API server and whoever watches there, and where the machine itself stood still meanwhile it is as
 much longer. A failure that lasts a moment only counts as well, unless Ready left True for it:
@@ -79,6 +82,7 @@ class Record:
     samples: list[Sample] = field(default_factory=list)
     writes_per_second: float = WRITES_PER_SECOND
     stalls: list[Stall] = field(default_factory=list)
+    leaving: set[str] = field(default_factory=set)
 
     def say(self, model: str, word: Word) -> None:
         """Add a word, unless it repeats the last."""
@@ -87,15 +91,25 @@ class Record:
             told.append(word)
 
     def place(self, pod: str, place: Place) -> None:
-        """Add a place, unless it repeats the last."""
+        """Add a place, unless it repeats the last; one that leaves does not come back."""
         told = self.places.setdefault(pod, [])
+        if told and pod in self.leaving and not told[-1].address:
+            return
         if not told or told[-1].address != place.address:
             told.append(place)
 
+    def add(self, sample: Sample) -> None:
+        """Add a request; a pod that leaves takes none after the first that nobody answered."""
+        self.samples.append(sample)
+        if sample.pod in self.leaving and not sample.answer.status:
+            self.place(sample.pod, Place(sample.answer.asked))
+
     def ready_pods(self) -> dict[str, str]:
-        """Give the addresses of the pods that take requests now."""
+        """Give the addresses of the pods that take requests now: if none stays, those that go."""
         last = {pod: told[-1].address for pod, told in list(self.places.items())}
-        return {pod: address for pod, address in last.items() if address}
+        taking = {pod: address for pod, address in last.items() if address}
+        staying = {pod: address for pod, address in taking.items() if pod not in self.leaving}
+        return staying or taking
 
     def questions(self, lane: int, lanes: int) -> Iterator[tuple[str, str, str]]:
         """Give a lane's share of one round: pods, their addresses, and the models to ask for.

@@ -143,3 +143,28 @@ def test_a_pod_that_failed_and_is_asked_no_more_was_told_of(
     places = {"pod": [*UP, Place(left)], "other": others}
     record = Record({"m": [TRUE]}, places, [Sample("pod", "m", answer)])
     assert len(truths.lies(record, VALUES, now=20)) == found
+
+
+def test_a_pod_that_leaves_is_asked_where_no_other_is_ready() -> None:
+    record = Record({"m": [TRUE]}, {"pod": [*UP]}, leaving={"pod"})
+    assert record.ready_pods() == {"pod": "10.0.0.1"}
+    record.place("next", Place(3, "10.0.0.2"))
+    assert record.ready_pods() == {"next": "10.0.0.2"}
+
+
+@pytest.mark.parametrize("told", [[TRUE], [TRUE, Word(6.4, "False", OLD)]], ids=["never", "then"])
+def test_a_pod_that_leaves_is_a_ready_one_until_it_does_not_answer(told: list[Word]) -> None:
+    record = Record({"m": told}, {"pod": [*UP]}, leaving={"pod"})
+    record.add(Sample("pod", "m", _answer(5, 5.1, 1.0)))
+    assert record.ready_pods()
+    record.add(Sample("pod", "m", _answer(6, 6.1, None)))
+    record.place("pod", Place(6.2, "10.0.0.1"))
+    assert not record.ready_pods(), "it does not come back"
+    lies = ["m: Ready True at 6.00 without a ready pod"] if len(told) == 1 else []
+    assert truths.lies(record, VALUES, now=20) == lies
+
+
+def test_a_pod_that_leaves_may_answer_with_nothing_else() -> None:
+    record = Record({"m": [TRUE]}, {"pod": [*UP]}, leaving={"pod"})
+    record.add(Sample("pod", "m", _answer(5, 5.1, 2.0)))
+    assert len(truths.lies(record, VALUES, now=20)) == 1
