@@ -1,4 +1,4 @@
-"""Programs and environments that the integration ring runs beside its tests, and helm.
+"""Programs and environments that the integration ring runs beside its tests.
 
 PYTHONPATH=tests:operator python -m support.programs    makes all of them
 """
@@ -11,13 +11,7 @@ from support import serverenvs, stores
 
 def ensure() -> None:
     """Make them side by side: the linker and pip use one core each, and pip waits."""
-    # What is needed first comes first.
-    works = (
-        lambda: binaries.ensure("helm"),
-        lambda: binaries.ensure("kubernetes"),
-        serverenvs.ensure_all,
-        stores.ensure,
-    )
+    works = (lambda: binaries.ensure("kubernetes"), serverenvs.ensure_all, stores.ensure)
     with ThreadPoolExecutor() as pool:
         for made in [pool.submit(work) for work in works]:
             made.result()
