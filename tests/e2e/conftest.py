@@ -7,7 +7,8 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,7 @@ CHART = CHECKOUT / "charts" / "shoal"
 SYSTEM = "shoal-system"
 OPERATOR = "-l app.kubernetes.io/name=shoal"
 IMAGE = "--set image.repository=localhost/shoal --set image.tag=dev"
+AT_ONCE = 2  # namespaces that end beside a test
 KEYS = {"AWS_ACCESS_KEY_ID": "shoal-access", "AWS_SECRET_ACCESS_KEY": "shoal-secret-key"}
 
 
@@ -132,6 +134,51 @@ def models(terminal: Terminal, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
+@dataclass(frozen=True)
+class Namespaces:
+    """The namespaces of tests; they end beside the next, a few at once: the node is small."""
+
+    terminal: Terminal
+    audit: audits.Audit
+    here: list[str] = field(default_factory=list)
+    leaving: list[tuple[str, ExitStack]] = field(default_factory=list)
+
+    def make(self, name: str) -> None:
+        """Make one; what an earlier run left of it goes first."""
+        self.terminal.run(
+            f"kubectl delete namespace {name} --ignore-not-found --timeout=90s", seconds=95
+        )
+        self.terminal.run(f"kubectl create namespace {name}")
+        self.here.append(name)
+
+    def end(self, *names: str) -> None:
+        """Begin to delete some."""
+        for name in names:
+            self.here.remove(name)
+            gap = ExitStack()  # an agent outlives its Role by moments
+            gap.enter_context(self.audit.gap(now, f"system:serviceaccount:{name}:"))
+            self.terminal.run(f"kubectl delete namespace {name} --ignore-not-found --wait=false")
+            self.leaving.append((name, gap))
+        self.wait(most=AT_ONCE)
+
+    def wait(self, most: int = 0) -> None:
+        """Wait until no more than so many are on their way."""
+        while len(self.leaving) > most:
+            name, gap = self.leaving.pop(0)
+            with gap:
+                self.terminal.run(
+                    f"kubectl wait --for=delete namespace/{name} --timeout=150s", seconds=160
+                )
+
+
+@pytest.fixture(scope="session")
+def namespaces(terminal: Terminal, audit: audits.Audit) -> Iterator[Namespaces]:
+    """What makes the namespaces of tests and deletes them."""
+    made = Namespaces(terminal, audit)
+    yield made
+    made.wait()
+
+
 MakeSpace = Callable[..., Space]
 
 
@@ -140,18 +187,13 @@ def make_space(
     terminal: Terminal,
     models: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    audit: audits.Audit,
+    namespaces: Namespaces,
 ) -> Iterator[MakeSpace]:
-    """Make namespaces; those that are left are deleted after the file: the node is small."""
-    made: list[str] = []
+    """Make spaces; those that are left end after the file."""
 
     def make(name: str, *, own_store: bool = False) -> Space:
         folder = tmp_path_factory.mktemp(name)
-        terminal.run(
-            f"kubectl delete namespace {name} --ignore-not-found --timeout=90s", seconds=95
-        )
-        terminal.run(f"kubectl create namespace {name}")
-        made.append(name)
+        namespaces.make(name)
         space = Space(terminal, name, models, folder)
         if own_store:
             space = replace(space, store=name)
@@ -160,21 +202,18 @@ def make_space(
         return space
 
     yield make
-    if made:
-        with audit.gap(now):  # an agent outlives its Role by moments
-            names = " ".join(made)
-            terminal.run(
-                f"kubectl delete namespace {names} --ignore-not-found --timeout=150s", seconds=160
-            )
+    namespaces.end(*namespaces.here)
 
 
 @pytest.fixture
-def space(request: pytest.FixtureRequest, make_space: MakeSpace) -> Iterator[Space]:
+def space(
+    request: pytest.FixtureRequest, make_space: MakeSpace, namespaces: Namespaces
+) -> Iterator[Space]:
     """A namespace of this test alone."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
     made = make_space(f"e2e-{name[:40]}".strip("-"))
     yield made
-    made.terminal.run(f"kubectl delete namespace {made.namespace} --wait=false")
+    namespaces.end(made.namespace)
 
 
 @pytest.fixture

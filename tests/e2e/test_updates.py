@@ -23,7 +23,7 @@ def test_a_refresh_serves_new_content_without_a_hole(space: Space) -> None:
     _serve(space, "m")
     space.upload("m", "model2-custom")
     with Client(space.through_ingress("m"), pause=0.01) as client:
-        time.sleep(2)
+        until(lambda: len(client.answers), lambda count: count > 100, 20, "it is asked")
         assert {answer.value for answer in client.answers} == {LINE}
         space.run(f"kubectl annotate tm m {REFRESH}=monday")
         path = "{.status.annotations.serving\\.kserve\\.io/refresh}"

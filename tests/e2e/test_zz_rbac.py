@@ -2,7 +2,7 @@
 
 import pytest
 
-from e2e.conftest import SYSTEM
+from e2e.conftest import SYSTEM, Namespaces
 from support.audits import Audit, Use, granted
 from support.terminals import Terminal
 
@@ -37,7 +37,8 @@ def test_nothing_was_refused_to_the_operator(audit: Audit) -> None:
     assert audit.refused(USER) == []
 
 
-def test_nothing_was_refused_to_an_agent(audit: Audit) -> None:
+def test_nothing_was_refused_to_an_agent(audit: Audit, namespaces: Namespaces) -> None:
+    namespaces.wait()
     assert audit.refused(AGENTS) == []
 
 

@@ -25,19 +25,36 @@ class Use:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """A time, its ends written as the log does, in which these users may be refused."""
+
+    start: str
+    end: str
+    users: tuple[str, ...]
+
+    def covers(self, entry: dict[str, Any]) -> bool:
+        """Say whether an entry is in it."""
+        is_theirs: bool = entry["user"]["username"].startswith(self.users)
+        return is_theirs and self.start <= entry["stageTimestamp"] <= self.end
+
+
+@dataclass(frozen=True)
 class Audit:
     """The entries since a moment, in a folder that holds `audit.log` and its older parts."""
 
     folder: Path
     since: datetime
-    gaps: list[tuple[str, str]] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
 
     @contextmanager
-    def gap(self, now: Callable[[], datetime]) -> Iterator[None]:
-        """Leave out what is refused meanwhile: rights are taken away on purpose."""
+    def gap(self, now: Callable[[], datetime], *users: str) -> Iterator[None]:
+        """Leave out what is refused meanwhile: rights are taken away on purpose.
+
+        `users` are beginnings of names; without any, it is left out whoever asked.
+        """
         start = _stamp(now())
         yield
-        self.gaps.append((start, _stamp(now())))
+        self.gaps.append(Gap(start, _stamp(now()), users or ("",)))
 
     def entries(self, user: str) -> Iterator[dict[str, Any]]:
         """Read what users whose names begin so asked, oldest file first."""
@@ -67,8 +84,7 @@ class Audit:
         forbidden = [
             entry
             for entry in self.entries(user)
-            if _decision(entry) == "forbid"
-            and not any(start <= entry["stageTimestamp"] <= end for start, end in self.gaps)
+            if _decision(entry) == "forbid" and not any(gap.covers(entry) for gap in self.gaps)
         ]
         allowed = self._allowed(user, {_act(entry) for entry in forbidden})
         return [

@@ -46,10 +46,17 @@ def test_what_is_granted_a_moment_later_was_not_refused(
     ]
 
 
-def test_what_is_refused_in_a_gap_is_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("users", "refused"),
+    [((), 1), (("system:serviceaccount:other:", USER[:-2]), 1), (("system:node:",), 2)],
+    ids=["everybody", "this one", "another"],
+)
+def test_what_is_refused_in_a_gap_is_left_out(
+    tmp_path: Path, users: tuple[str, ...], refused: int
+) -> None:
     (tmp_path / "audit.log").write_text(_entry(2, "forbid") + _entry(9, "forbid"))
     audit = Audit(tmp_path, SINCE)
     moments = iter((SINCE.replace(second=1), SINCE.replace(second=3)))
-    with audit.gap(lambda: next(moments)):
+    with audit.gap(lambda: next(moments), *users):
         pass
-    assert len(audit.refused(USER)) == 1
+    assert len(audit.refused(USER)) == refused
