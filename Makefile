@@ -44,12 +44,13 @@ test: early lint $(RINGS) ## set everything up and pass every test
 	$(call say,Done)
 	@$(BIN)/python tests/support/summary.py $(REPORTS) $(RINGS)
 
-# What a later ring needs is made while earlier ones run, with what they leave of the machine.
-begin = $(if $(filter test verify,$(MAKECMDGOALS)),chrt --idle 0 $(MAKE) --no-print-directory $(1) > $(SHOAL_HOME)/$(1).log 2>&1 &)
+# What later rings need is made while earlier ones run, with what they leave of the machine; what the
+# next one waits for gets more of that. The compiler is never without work, pip and apt often are.
+begin = $(if $(filter test verify,$(MAKECMDGOALS)),$(1) $(MAKE) --no-print-directory $(2) > $(SHOAL_HOME)/$(2).log 2>&1 &)
 
 .PHONY: early
 early: $(READY)
-	@$(call begin,programs)
+	@$(call begin,nice -n 19,programs) $(call begin,chrt --idle 0,ahead)
 
 ##@ The cluster
 
@@ -74,11 +75,12 @@ server-images: cluster ## build the images of MLServer, Triton, the KServe SDK's
 	@$(foreach folder,$(SERVERS),$(call make_image,$(folder));)
 
 .PHONY: ahead
-ahead: $(READY) ## build what the cluster needs and what goes into it, before it is there
+ahead: $(READY) ## build what e2e asks for, beside other work, and bring it up
 	$(call say,Programs and images)
-	@PYTHONPATH=tests $(BIN)/python -c "from cluster import binaries; [binaries.ensure(name) for name in ('coredns', 'contour')]"
 	@$(BIN)/python tests/cluster/image.py --only-build
 	@$(foreach folder,$(EXAMPLE) $(SERVERS),$(call make_image,$(folder)) --only-build;)
+	@PYTHONPATH=tests $(BIN)/python -c "from cluster import binaries; [binaries.ensure(name) for name in ('coredns', 'contour')]"
+	@chrt --other 0 $(MAKE) --no-print-directory cluster image example-image server-images
 
 .PHONY: install
 install: image $(SHOAL_HOME)/bin/helm ## install the operator with Helm on the cluster
@@ -139,7 +141,7 @@ LANES ?= 3
 .PHONY: integration
 integration: programs ## a real API server; operator and agents as processes; no node
 	$(call say,integration)
-	@$(call begin,ahead) $(call ring,integration,tests/integration -n $(LANES) --dist loadfile)
+	@$(call ring,integration,tests/integration -n $(LANES) --dist loadfile)
 
 .PHONY: e2e
 e2e: install example-image server-images ## a real node: the walk-through as a user types it, and its failures

@@ -79,11 +79,14 @@ def go() -> Path:
 
 
 def pip_install(venv: Path, arguments: Sequence[str]) -> None:
-    """Make a virtual environment and install into it."""
+    """Make a virtual environment and install into it.
+
+    Nothing is compiled, which is half of the work: Python does that for what is imported.
+    """
     ensure_venv_module()
     with progress.step(f"installing {' '.join(arguments)} from PyPI"):
         shell.run([sys.executable, "-m", "venv", "--clear", str(venv)])
-        shell.run([str(venv / "bin" / "pip"), "install", "--quiet", *arguments])
+        shell.run([str(venv / "bin" / "pip"), "install", "--quiet", "--no-compile", *arguments])
 
 
 def _silence(packages: Sequence[str]) -> None:
