@@ -23,7 +23,18 @@ def serving(
     `limit` is how many bytes a line may have, and half of what is read ahead.
     """
     loop = asyncio.new_event_loop()
-    listener = loop.run_until_complete(asyncio.start_server(serve, host, 0, ssl=tls, limit=limit))
+    # A loop refers to tasks weakly: one whose client has gone may be collected while it waits.
+    tasks: set[asyncio.Task[None] | None] = set()
+
+    async def kept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        tasks.add(task)
+        try:
+            await serve(reader, writer)
+        finally:
+            tasks.discard(task)
+
+    listener = loop.run_until_complete(asyncio.start_server(kept, host, 0, ssl=tls, limit=limit))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:

@@ -1,7 +1,10 @@
 """Downloads that broke go on where they stopped; nothing else is believed."""
 
+import gc
 import hashlib
 import signal
+import socket
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +42,20 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def pipe(bucket: Bucket) -> Iterator[Pipe]:
     with faultypipes.running(bucket.port) as running:
         yield running
+
+
+def test_a_pipe_whose_client_has_gone_is_not_collected() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        faultypipes.running(silent.getsockname()[1]) as pipe,
+    ):
+        with socket.create_connection(("127.0.0.1", pipe.port)) as client:
+            there, _ = silent.accept()
+            client.sendall(b"x")
+            assert there.recv(1) == b"x"
+        time.sleep(0.2)  # it hears that the client has gone, and nothing from the silent server
+        gc.collect()
+        there.close()
 
 
 @pytest.fixture
