@@ -189,8 +189,10 @@ class Fetcher:
             is_worth_keeping = True
             raise
         finally:
-            if not partials.leave(work) or not is_worth_keeping:
-                await asyncio.shield(threads.run(source.size, self._store.discard, work))
+            if not (partials.leave(work) and is_worth_keeping):
+                # Others could drop it from now on, and would find it half removed.
+                rubbish = self._store.scrap(work)
+                await asyncio.shield(threads.run(source.size, self._store.discard, rubbish))
 
     async def _bring(self, order: _Order, source: Source, work: Path) -> str:
         need = Need(

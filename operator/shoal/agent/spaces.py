@@ -20,7 +20,7 @@ alone, and more and more of it. Callers: fetches, processes.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -45,8 +45,8 @@ class Disk(Protocol):
     def unneeded(self) -> list[tuple[str, int]]:
         """What no model needs and its bytes, least recently used first."""
 
-    async def drop(self, name: str) -> None:
-        """Remove one of these."""
+    async def drop(self, names: Sequence[str]) -> None:
+        """Remove some of these; they are gone for everybody before it waits for anything."""
 
     def stale(self) -> list[str]:
         """Those of these that nobody will ask for any more."""
@@ -174,20 +174,20 @@ class Space:
 
     async def trim(self) -> None:
         """Drop what is stale, and while room is short what no model needs, oldest use first."""
-        for name in self._disk.stale():
-            await self._drop(name)
-        for name, _ in self._disk.unneeded() if self._is_short() else ():
-            if not self._is_short():
-                return
-            # Its bytes would be fetched again at once, and take the same room.
-            if name not in self._disk.awaited():
-                await self._drop(name)
+        async with self._queue:  # who asks meanwhile would not find the room that is on its way
+            await self._drop(self._disk.stale())
+            while (missing := self._missing()) > 0:
+                # Its bytes would be fetched again at once, and take the same room.
+                names = self._oldest(missing, but=self._disk.awaited())
+                if not names:
+                    return
+                await self._drop(names)
 
-    def _is_short(self) -> bool:
+    def _missing(self) -> int:
         if self._limit:
-            return self._disk.used() > self._bound
+            return self._disk.used() - self._bound
         free, total = self._disk.free()
-        return free < total // _KEEP_FREE
+        return total // _KEEP_FREE - free
 
     @property
     def _bound(self) -> int:
@@ -216,14 +216,28 @@ class Space:
         return sum(size for _, size in self._disk.unneeded())
 
     async def _make_room(self, size: int) -> None:
-        for name, _ in self._disk.unneeded():
-            if self.room() >= size:
-                return
-            await self._drop(name)
+        while (missing := size - self.room()) > 0 and (names := self._oldest(missing)):
+            await self._drop(names)
 
-    async def _drop(self, name: str) -> None:
-        _LOG.info("dropping bytes that no model needs: %s", name)
-        await self._disk.drop(name)
+    def _oldest(self, missing: int, but: Collection[str] = ()) -> list[str]:
+        """Choose what goes for so many bytes.
+
+        It is to go at once: what is left for later may be needed again by then.
+        """
+        found = []
+        for name, size in self._disk.unneeded():
+            if missing <= 0:
+                break
+            if name not in but:
+                found.append(name)
+                missing -= size
+        return found
+
+    async def _drop(self, names: Sequence[str]) -> None:
+        for name in names:
+            _LOG.info("dropping bytes that no model needs: %s", name)
+        if names:
+            await self._disk.drop(names)
 
     def _no_room(self, need: Need) -> NoRoomError:
         droppable = self._droppable()

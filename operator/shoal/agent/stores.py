@@ -26,7 +26,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shoal.agent import boots, sizes
@@ -182,16 +182,18 @@ class Store:
         fresh = set(self.partials.idle(0)) - set(self.partials.idle(AWAITED_SECONDS))
         return {path.name for path in fresh}
 
-    async def drop(self, name: str) -> None:
-        """Remove one of these; its bytes count until they are gone."""
-        path, size = self._trees / name, self._sizes.pop(name, 0)
-        if not path.is_dir():
-            path = self.partials.folder(name)
+    async def drop(self, names: Sequence[str]) -> None:
+        """Remove some, all out of sight at once; their bytes count until they are gone."""
         rubbish = self.workplace()
-        path.rename(rubbish / name)
-        self._forget_lost()
-        self._rubbish += size
+        size = 0
         try:
+            for name in names:
+                place = self._trees / name
+                (place if place.is_dir() else self.partials.folder(name)).rename(rubbish / name)
+                gone = self._sizes.pop(name, 0)
+                self._rubbish += gone
+                size += gone
+            self._forget_lost()
             await asyncio.to_thread(self.discard, rubbish)
         finally:
             self._rubbish -= size
@@ -221,8 +223,15 @@ class Store:
             temporary.write_text(digest)
             temporary.rename(self._sources / fingerprint)
 
+    def scrap(self, work: Path) -> Path:
+        """Take a download's folder out of sight, at once; return what to `discard`."""
+        rubbish = self._work / f"{work.name}-{time.monotonic_ns()}"
+        with contextlib.suppress(OSError):  # what cannot be moved stays, and counts
+            work.rename(rubbish)
+        return rubbish
+
     def discard(self, work: Path) -> None:
-        """Remove a workplace, in a worker thread."""
+        """Remove rubbish, in a worker thread."""
         shutil.rmtree(work, ignore_errors=True)
 
     def _needed(self) -> set[str]:

@@ -29,6 +29,7 @@ class FakeSource:
         self.rooms: list[int] = []
         self.goes_on: list[bool] = []
         self.failures: list[FetchError] = []
+        self.rest = 0  # files that are there when it fails
         self.gate: asyncio.Event | None = None
 
     async def download(self, work: Path, room: int, count: Any) -> Mapping[str, str]:
@@ -39,6 +40,8 @@ class FakeSource:
         if self.gate:
             await self.gate.wait()
         if self.failures:
+            for row in range(self.rest):
+                (work / f"rest-{row}").touch()
             raise self.failures.pop(0)
         if self.whole > room:
             raise FetchError(Kind.PERMANENT, Reason.STORE_FULL, "more than there is room for")
@@ -156,6 +159,22 @@ async def test_half_a_download_is_kept_where_another_try_helps(
     with pytest.raises(FetchError, match="broke off"):
         await bench.fetch("s3://b/a")
     assert len(bench.store.unneeded()) == kept
+
+
+async def test_what_is_being_removed_is_nothing_that_others_could_drop(bench: Bench) -> None:
+    source = bench.sources["s3://b/a"] = FakeSource(MIB, MIB, "a")
+    source.failures = [FetchError(Kind.PERMANENT, Reason.DOWNLOAD_FAILED, "no")]
+    source.rest = 5000  # so many take a while to go
+    fetch = asyncio.ensure_future(bench.fetch("s3://b/a"))
+    seen = []
+    while not fetch.done():
+        seen += bench.store.unneeded()
+        await asyncio.sleep(0)
+    with pytest.raises(FetchError, match="no"):
+        fetch.result()
+    assert len(source.rooms) == 1
+    assert seen == []
+    assert bench.store.used() == 0
 
 
 async def test_an_empty_folder_is_no_model(bench: Bench) -> None:

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -39,10 +39,11 @@ class FakeDisk:
     def awaited(self) -> set[str]:
         return {name for name in self.idle if name.startswith("half")}
 
-    async def drop(self, name: str) -> None:
+    async def drop(self, names: Sequence[str]) -> None:
+        freed = sum(self.idle.pop(name) for name in names)
+        self.dropped += names
         await asyncio.sleep(0)
-        self.bytes_free += self.idle.pop(name)
-        self.dropped.append(name)
+        self.bytes_free += freed
 
 
 async def settle() -> None:
@@ -241,6 +242,17 @@ async def test_what_no_model_needs_goes_when_room_is_short(
     disk = FakeDisk(free, total=100, needed=20, a=10, b=10, c=10)
     await Space(disk, limit).trim()
     assert disk.dropped == dropped
+
+
+async def test_what_goes_is_gone_for_all_at_once_and_its_room_is_waited_for() -> None:
+    disk = FakeDisk(0, total=1000, a=50, b=50)
+    space = Space(disk)
+    trimming = asyncio.ensure_future(space.trim())
+    await asyncio.sleep(0)
+    assert disk.dropped == ["a", "b"]  # b one by one later could be needed again by then
+    async with space.lease(Need(60)) as lease:
+        assert lease.size == 60
+    await trimming
 
 
 async def test_stale_half_downloads_go_anyway() -> None:

@@ -87,7 +87,7 @@ def test_what_was_served_until_now_goes_last(rig: Rig) -> None:
 async def test_a_tree_that_is_dropped_is_counted_and_known_no_more(rig: Rig) -> None:
     tree = rig.hold("a", 5 * BLOCK, fingerprint="listing")
     assert (rig.store.used(), rig.store.source("listing")) == (5 * BLOCK + NOTES, tree)
-    await rig.store.drop(tree)
+    await rig.store.drop([tree])
     assert (rig.store.used(), rig.store.source("listing")) == (0, "")
     assert list((rig.folder / "store" / "uses").iterdir()) == []
     assert list((rig.folder / "store" / "work").iterdir()) == []
@@ -123,7 +123,7 @@ async def test_an_idle_half_download_can_be_dropped_and_a_running_one_is_left_al
     assert rig.unneeded() == []
     rig.store.partials.leave(work)
     assert rig.unneeded() == ["listing"]
-    await rig.store.drop("listing")
+    await rig.store.drop(["listing"])
     assert not work.exists()
     assert rig.store.used() == 0
 

@@ -131,7 +131,7 @@ async def test_held_bytes_that_went_for_room_serve_nobody(bench: Bench) -> None:
     await bench.want(one)
     await bench.want(two)
     (gone,) = bench.store.unneeded()
-    await bench.store.drop(gone[0])
+    await bench.store.drop([gone[0]])
     bench.place("one", DOWN)
     bench.worker.want(one)
     state = await bench.until("Failed")
