@@ -18,8 +18,6 @@ from stage import Row
 from shoal.cluster import kinds
 from shoal.cluster.client import Client
 
-_SELECTOR = "app.kubernetes.io/name=shoal"
-
 
 def main() -> int:
     """Run the benchmark; the exit code is 0 when the targets are met."""
@@ -98,7 +96,7 @@ async def restarting(client: Client, models: int) -> list[Row]:
     audit = apicalls.begin()
     started = time.perf_counter()
     await asyncio.to_thread(
-        stage.kubectl, "-n", stage.SYSTEM, "delete", "pod", "-l", _SELECTOR, "--wait=true"
+        stage.kubectl, "-n", stage.SYSTEM, "delete", "pod", "-l", stage.OPERATOR, "--wait=true"
     )
     await ready_operator()
     await apicalls.at_rest()

@@ -24,6 +24,7 @@ from shoal.cluster.client import Client
 
 NAMESPACE = "shoal-bench"
 SYSTEM = "shoal-system"
+OPERATOR = "app.kubernetes.io/name=shoal"
 BUCKET = "bench"
 CHECKOUT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("SHOAL_HOME") or Path.home() / ".cache" / "shoal")
@@ -33,7 +34,7 @@ REQUEST = (CHECKOUT / "examples/custom-server/input.json").read_bytes()
 POLL_SECONDS = 0.1
 LONGEST_SECONDS = 600.0
 _AT_ONCE = 30
-_OPERATOR = (SYSTEM, "app.kubernetes.io/name=shoal", 8080)
+_OPERATOR_PORT = 8080
 _AGENT_PORT = 9082
 _PLAIN = 100  # from here on, digits after the point say nothing
 
@@ -221,7 +222,7 @@ def operator(metric: str) -> float:
 
 def operators(metric: str) -> list[float]:
     """Read a metric of each replica of the operator that is ready; 0 where it has none yet."""
-    return list(metrics(*_OPERATOR, metric))
+    return list(metrics(SYSTEM, OPERATOR, _OPERATOR_PORT, metric))
 
 
 def agent(metric: str, server: str) -> float:
