@@ -16,7 +16,7 @@ from shoal.cluster.ports import Body
 from shoal.desired import admission, children, urls
 from shoal.errors import ReconcileError, StalledError
 from shoal.reconcile.observations import Observed
-from shoal.reconcile.plans import Plan
+from shoal.reconcile.plans import Plan, owner_uid
 from shoal.status import conditions, trainedmodels
 from shoal.status import inferenceservices as services
 from shoal.status.conditions import FALSE, TRUE, Condition
@@ -127,9 +127,10 @@ def _model(
     bodies: Mapping[str, Body],
     now: datetime,
 ) -> TrainedModelStatus:
-    old = bodies[model.metadata.name].get("status") or {}
+    body = bodies[model.metadata.name]
+    old = body.get("status") or {}
     if hosted is None:
-        return trainedmodels.compute(model, None, old=old, now=now)
+        return _of_another(body, None, trainedmodels.compute(model, None, old=old, now=now))
     plan, parent = hosted
     found = plan.addresses
     # Where the protocol is not known yet, no address is right.
@@ -140,7 +141,21 @@ def _model(
         url=found.url + path if found.url and found.protocol else "",
         address=found.address + path if found.address and found.protocol else "",
     )
-    return trainedmodels.compute(model, own, old=old, now=now)
+    return _of_another(body, parent, trainedmodels.compute(model, own, old=old, now=now))
+
+
+def _of_another(
+    body: Body, parent: Parent | None, judged: TrainedModelStatus
+) -> TrainedModelStatus:
+    """Keep whose a model is that was another service's: it is to go with that one.
+
+    Its status may be all that tells, and is written before the model is deleted.
+    """
+    owner = owner_uid(body)
+    if owner is None or (parent and parent.uid == owner):
+        return judged
+    served = {"name": body["spec"]["inferenceService"], "uid": owner}
+    return replace(judged, status={**judged.status, "inferenceService": served})
 
 
 def _is_loaded(judged: TrainedModelStatus) -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from shoal.cluster import kinds
 from shoal.cluster.ports import ApiError, Body
+from shoal.status import conditions
 from support import builders
 from support.fakes import FakeAgents, FakeCluster
 from support.passes import KEY, World
@@ -159,3 +160,22 @@ async def test_a_model_that_is_not_owned_yet_goes_with_the_service_that_served_i
     world.cluster.put(model)
     await world.run()
     assert world.names(kinds.TRAINED_MODEL) == left
+
+
+@pytest.mark.parametrize("successor", [False, True], ids=["no-service", "made-anew"])
+async def test_what_is_told_first_does_not_hide_whose_a_model_was(*, successor: bool) -> None:
+    world = World(FakeCluster(), FakeAgents())
+    model = served(builders.SERVICE, "uid-of-a-former-one")
+    model["status"]["conditions"] = [{"type": "Ready", "status": "True"}]  # told of at once
+    world.cluster.put(model)
+    if successor:
+        world.cluster.put(builders.inference_service())
+    world.cluster.refuse["delete", "TrainedModel"] = ApiError(503, "Unavailable", "busy")
+    with pytest.raises(ApiError):
+        await world.run()
+    told = world.one(kinds.TRAINED_MODEL, "m")["status"]
+    assert conditions.find(told, "Ready")["status"] == "False"
+    assert told["inferenceService"] == {"name": builders.SERVICE, "uid": "uid-of-a-former-one"}
+    world.cluster.refuse.clear()
+    await world.run()
+    assert world.names(kinds.TRAINED_MODEL) == []
