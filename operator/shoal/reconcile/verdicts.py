@@ -129,8 +129,11 @@ def _model(
 ) -> TrainedModelStatus:
     body = bodies[model.metadata.name]
     old = body.get("status") or {}
+    # Whose it was is kept while it is to go with that one: its status may be all that tells,
+    # and is written before it is deleted.
+    owner = owner_uid(body) or ""
     if hosted is None:
-        return _of_another(body, None, trainedmodels.compute(model, None, old=old, now=now))
+        return trainedmodels.compute(model, None, old=old, now=now, owner=owner)
     plan, parent = hosted
     found = plan.addresses
     # Where the protocol is not known yet, no address is right.
@@ -141,21 +144,7 @@ def _model(
         url=found.url + path if found.url and found.protocol else "",
         address=found.address + path if found.address and found.protocol else "",
     )
-    return _of_another(body, parent, trainedmodels.compute(model, own, old=old, now=now))
-
-
-def _of_another(
-    body: Body, parent: Parent | None, judged: TrainedModelStatus
-) -> TrainedModelStatus:
-    """Keep whose a model is that was another service's: it is to go with that one.
-
-    Its status may be all that tells, and is written before the model is deleted.
-    """
-    owner = owner_uid(body)
-    if owner is None or (parent and parent.uid == owner):
-        return judged
-    served = {"name": body["spec"]["inferenceService"], "uid": owner}
-    return replace(judged, status={**judged.status, "inferenceService": served})
+    return trainedmodels.compute(model, own, old=old, now=now, owner=owner)
 
 
 def _is_loaded(judged: TrainedModelStatus) -> bool:

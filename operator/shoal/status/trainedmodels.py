@@ -63,8 +63,12 @@ def compute(
     *,
     old: Mapping[str, Any],
     now: datetime,
+    owner: str = "",
 ) -> TrainedModelStatus:
-    """Compute the status; `parent` is None where the InferenceService does not exist."""
+    """Compute the status; `parent` is None where the InferenceService does not exist.
+
+    `owner` is the uid of the InferenceService that the model goes with; "" means the parent.
+    """
     replicas = sorted(parent.replicas, key=lambda replica: replica.pod) if parent else []
     view = _View(model.metadata.name, model.entry.digest, replicas)
     loaded, settled = _loaded(view, parent)
@@ -82,8 +86,8 @@ def compute(
         ),
         "copies": view.copies(),
     }
-    if parent and parent.uid:
-        status["inferenceService"] = {"name": model.inference_service, "uid": parent.uid}
+    if uid := owner or (parent.uid if parent else ""):
+        status["inferenceService"] = {"name": model.inference_service, "uid": uid}
     if parent and parent.url:
         status["url"] = parent.url
     if parent and parent.address:
