@@ -43,13 +43,13 @@ def judge(
 ) -> Verdict:
     """Judge one service; `fault` is what kept the children from being as planned."""
     bodies = {body["metadata"]["name"]: body for body in seen.models}
+    uid = seen.service["metadata"]["uid"] if seen.service else ""
     broken = {
-        name: _broken(bodies[name], error, now) for name, error in plan.broken_models.items()
+        name: _broken(bodies[name], error, uid, now) for name, error in plan.broken_models.items()
     }
     if seen.service is None:
         waiting = {m.metadata.name: _model(m, None, bodies, now) for m in plan.models}
         return Verdict(None, broken | waiting)
-    uid = seen.service["metadata"]["uid"]
     if plan.service is None:
         parent = replace(_parent(plan, replicas, ready=False), uid=uid)
         waiting = {m.metadata.name: _model(m, (plan, parent), bodies, now) for m in plan.models}
@@ -152,10 +152,11 @@ def _is_loaded(judged: TrainedModelStatus) -> bool:
     return bool(found["status"] == TRUE)
 
 
-def _broken(body: Body, error: StalledError, now: datetime) -> TrainedModelStatus:
-    """Make the status of a TrainedModel that cannot be read."""
+def _broken(body: Body, error: StalledError, parent: str, now: datetime) -> TrainedModelStatus:
+    """Make the status of a TrainedModel that cannot be read; it goes with its service too."""
     old = body.get("status") or {}
-    return TrainedModelStatus(_refused(body, old, error, now), settled=True)
+    whose = trainedmodels.whose(body["spec"]["inferenceService"], owner_uid(body) or parent)
+    return TrainedModelStatus({**_refused(body, old, error, now), **whose}, settled=True)
 
 
 def _unreadable(body: Body, error: ReconcileError | None, now: datetime) -> Status | None:

@@ -85,9 +85,8 @@ def compute(
             now=now,
         ),
         "copies": view.copies(),
+        **whose(model.inference_service, owner or (parent.uid if parent else "")),
     }
-    if uid := owner or (parent.uid if parent else ""):
-        status["inferenceService"] = {"name": model.inference_service, "uid": uid}
     if parent and parent.url:
         status["url"] = parent.url
     if parent and parent.address:
@@ -98,6 +97,11 @@ def compute(
     if failure:
         status["lastFailureInfo"] = failure
     return TrainedModelStatus(status, settled)
+
+
+def whose(service: str, uid: str) -> dict[str, Any]:
+    """Tell which InferenceService a model goes with; nothing where there is none, uid ""."""
+    return {"inferenceService": {"name": service, "uid": uid}} if uid else {}
 
 
 class _View:

@@ -163,9 +163,13 @@ async def test_a_model_that_is_not_owned_yet_goes_with_the_service_that_served_i
 
 
 @pytest.mark.parametrize("successor", [False, True], ids=["no-service", "made-anew"])
-async def test_what_is_told_first_does_not_hide_whose_a_model_was(*, successor: bool) -> None:
+@pytest.mark.parametrize("memory", ["1Mi", "a lot"], ids=["readable", "not-readable"])
+async def test_what_is_told_first_does_not_hide_whose_a_model_was(
+    memory: str, *, successor: bool
+) -> None:
     world = World(FakeCluster(), FakeAgents())
     model = served(builders.SERVICE, "uid-of-a-former-one")
+    model["spec"]["model"]["memory"] = memory
     model["status"]["conditions"] = [{"type": "Ready", "status": "True"}]  # told of at once
     world.cluster.put(model)
     if successor:
@@ -179,3 +183,10 @@ async def test_what_is_told_first_does_not_hide_whose_a_model_was(*, successor: 
     world.cluster.refuse.clear()
     await world.run()
     assert world.names(kinds.TRAINED_MODEL) == []
+
+
+async def test_the_status_of_a_model_that_cannot_be_read_tells_whose_it_is(world: World) -> None:
+    world.cluster.put(builders.trained_model("m", memory="a lot"))
+    await world.run()
+    told = world.one(kinds.TRAINED_MODEL, "m")["status"]["inferenceService"]
+    assert told == {"name": builders.SERVICE, "uid": f"uid-of-{builders.SERVICE}"}
