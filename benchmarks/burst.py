@@ -27,6 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=int, default=1000)
     names = [f"model-{number:05}" for number in range(parser.parse_args().models)]
+    stage.fresh_operator()
     with stage.stage([stage.service(SERVER)], names):
         rows = asyncio.run(measure(names))
     return stage.note("burst", rows)

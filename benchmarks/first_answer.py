@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--models", type=int, default=30)
     # The first only warms the server up.
     names = ["warm-up", *(f"model-{number:03}" for number in range(parser.parse_args().models))]
+    stage.fresh_operator()
     with stage.stage([stage.service(SERVER)], names):
         idle = stage.agent("process_resident_memory_bytes", SERVER)
         seconds = asyncio.run(measure(names))[1:]

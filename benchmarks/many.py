@@ -27,6 +27,7 @@ def main() -> int:
     options = parser.parse_args()
     services = [f"bench-{number}" for number in range(options.services)]
     names = [f"model-{number:05}" for number in range(options.models)]
+    stage.fresh_operator()
     with stage.stage([stage.service(name) for name in services], names):
         rows = asyncio.run(measure(services, names))
     return stage.note("many", rows)
@@ -95,10 +96,7 @@ async def restarting(client: Client, models: int) -> list[Row]:
     """Restart the operator; count what it writes, and take the time until it is at rest."""
     audit = apicalls.begin()
     started = time.perf_counter()
-    await asyncio.to_thread(
-        stage.kubectl, "-n", stage.SYSTEM, "delete", "pod", "-l", stage.OPERATOR, "--wait=true"
-    )
-    await ready_operator()
+    await asyncio.to_thread(stage.fresh_operator)
     await apicalls.at_rest()
     steady = time.perf_counter() - started
     await stage.until_ready(client, models)
@@ -134,13 +132,7 @@ async def scale(replicas: int) -> None:
     """Run that many operators."""
     scale = ("scale", "deployment/shoal", f"--replicas={replicas}")
     await asyncio.to_thread(stage.kubectl, "-n", stage.SYSTEM, *scale)
-    await ready_operator()
-
-
-async def ready_operator() -> None:
-    """Wait until every operator that is wanted is ready."""
-    status = ("rollout", "status", "deployment/shoal", "--timeout=120s")
-    await asyncio.to_thread(stage.kubectl, "-n", stage.SYSTEM, *status)
+    await asyncio.to_thread(stage.ready_operator)
 
 
 if __name__ == "__main__":

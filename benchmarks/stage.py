@@ -215,6 +215,17 @@ def is_ready(body: Body) -> bool:
     return any(row["type"] == "Ready" and row["status"] == "True" for row in rows)
 
 
+def fresh_operator() -> None:
+    """Start the operator anew: a process keeps most of the memory that it once needed."""
+    kubectl("-n", SYSTEM, "delete", "pod", "-l", OPERATOR, "--wait=true")
+    ready_operator()
+
+
+def ready_operator() -> None:
+    """Wait until every operator that is wanted is ready."""
+    kubectl("-n", SYSTEM, "rollout", "status", "deployment/shoal", "--timeout=120s")
+
+
 def operator(metric: str) -> float:
     """Read a metric of the operator: the highest of its replicas."""
     return max(operators(metric))
