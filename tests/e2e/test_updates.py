@@ -9,6 +9,7 @@ from support.terminals import until
 from support.traffic import Client
 
 REFRESH = "serving.kserve.io/refresh"
+ARTIFACT = "serving.kserve.io/artifact-digest"
 SECRET = "serving.kserve.io/storageSecretName"  # noqa: S105 - an annotation
 
 
@@ -70,6 +71,25 @@ def test_updates_good_bad_and_back_fail_no_request(space: Space) -> None:
                 assert space.condition("tm/m", "Serving")["status"] == "True"
             else:
                 space.wait("tm/m")
+    assert client.failures == []
+
+
+@pytest.mark.timeout(150)
+def test_an_update_that_is_refused_fails_no_request(space: Space) -> None:
+    _serve(space, "m")
+    with (
+        space.sample({f"s3://{space.namespace}/m": LINE}),
+        Client(space.through_ingress("m"), pause=0.01) as client,
+    ):
+        space.run(f"kubectl annotate tm m {ARTIFACT}=md5:12")
+        message = space.failing("m", "InvalidSpec", 30)["message"]
+        assert message.startswith(f"metadata.annotations[{ARTIFACT}]: must be 'sha256:'")
+        assert message.endswith("(the version before still answers)")
+        assert space.condition("tm/m", "Serving")["status"] == "True"
+        refused = time.time()
+        until(lambda: client.answers[-1].asked, lambda at: at > refused + 2, 20, "it is asked on")
+        space.run(f"kubectl annotate tm m {ARTIFACT}-")
+        space.wait("tm/m")
     assert client.failures == []
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict
@@ -33,6 +33,7 @@ class TrainedModel:
 
     `memory` is in canonical spelling; `refreshed` is the refresh that was served last, by the
     status: it goes on to count when its annotation is removed, so that removing it does nothing.
+    `fault` is why the object cannot be read; all else is then as it was before.
     """
 
     metadata: Metadata
@@ -41,6 +42,7 @@ class TrainedModel:
     framework: str
     memory: str
     refreshed: str = ""
+    fault: StalledError | None = None
 
     @property
     def entry(self) -> modelconfig.Model:
@@ -88,6 +90,27 @@ def parse(body: Mapping[str, Any]) -> TrainedModel:
     )
     _refuse_big(made.entry)
     return made
+
+
+def kept(body: Mapping[str, Any], entry: modelconfig.Model, fault: StalledError) -> TrainedModel:
+    """Make the model that was listed before its object became one that cannot be read.
+
+    It is served on, as after any update that fails.
+    """
+    annotations = {
+        names.REFRESH_ANNOTATION: entry.refresh,
+        names.ARTIFACT_DIGEST_ANNOTATION: entry.artifact_digest,
+        names.STORAGE_SECRET_ANNOTATION: entry.storage_secret,
+    }
+    return TrainedModel(
+        metadata=replace(Metadata.parse(body), annotations=annotations),
+        inference_service=body["spec"]["inferenceService"],
+        storage_uri=entry.storage_uri,
+        framework=entry.framework,
+        memory=entry.memory,
+        refreshed=_refreshed(body.get("status") or {}),
+        fault=fault,
+    )
 
 
 def _refuse_big(entry: modelconfig.Model) -> None:

@@ -23,6 +23,7 @@ from shoal.desired.wanted import Wanted
 from shoal.errors import ReconcileError, StalledError
 from shoal.reasons import Reason
 from shoal.reconcile import livelists, observations, rollouts
+from shoal.reconcile.livelists import LiveList
 from shoal.reconcile.observations import Observed
 from shoal.runtimes import pins, servers
 from shoal.runtimes.servers import Server
@@ -90,8 +91,8 @@ def make(
         authority: the CA bundle in force; "" is none, or not known.
         may_roll: whether pods may be made anew for what the user did not change.
     """
-    models, broken = _models(seen)
     live = livelists.read(seen)
+    models, broken = _models(seen, live)
     plan = Plan(
         models=models,
         broken_models=broken,
@@ -226,14 +227,21 @@ def _is_service(owner: Body) -> bool:
     return bool(owner["kind"] == kinds.INFERENCE_SERVICE.kind)
 
 
-def _models(seen: Observed) -> tuple[tuple[TrainedModel, ...], dict[str, StalledError]]:
+def _models(
+    seen: Observed, live: LiveList
+) -> tuple[tuple[TrainedModel, ...], dict[str, StalledError]]:
+    """Read the models; of one that cannot be read what is listed of it stays."""
     models: list[TrainedModel] = []
     broken: dict[str, StalledError] = {}
     for body in seen.models:
         try:
             models.append(trainedmodels.parse(body))
         except StalledError as error:
-            broken[body["metadata"]["name"]] = error
+            name = body["metadata"]["name"]
+            if entry := live.entries.get(name):
+                models.append(trainedmodels.kept(body, entry, error))
+            else:
+                broken[name] = error
     return tuple(models), broken
 
 

@@ -30,8 +30,8 @@ class Replica:
             return None
         return self.report.models.get(model)
 
-    def has_loaded(self, model: str, digest: str) -> bool:
-        """Tell whether the server answers with exactly this model."""
+    def has_loaded(self, model: str, digest: str | None) -> bool:
+        """Tell whether the server answers with exactly this model; None is none that there is."""
         state = self.state_of(model)
         return state is not None and state.loaded == digest
 
@@ -40,7 +40,7 @@ class Replica:
         state = self.state_of(model)
         return state is not None and bool(state.loaded)
 
-    def failure_of(self, model: str, digest: str) -> ModelState | None:
+    def failure_of(self, model: str, digest: str | None) -> ModelState | None:
         """Give the state in which exactly this model failed; what answers is no failure."""
         state = self.state_of(model)
         if state is None or state.state != State.FAILED or state.wanted != digest:

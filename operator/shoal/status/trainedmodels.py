@@ -9,6 +9,7 @@ from typing import Any, Final
 from shoal import names, reasons
 from shoal.api import quantities
 from shoal.api.trainedmodels import TrainedModel
+from shoal.errors import StalledError
 from shoal.modelstates import ModelState, State
 from shoal.reasons import Reason
 from shoal.status import conditions
@@ -20,6 +21,7 @@ _PASSING: Final = {
     State.LOADING: Reason.LOADING,
 }
 _NO_REPLICA: Final = "The server has no replica; the conditions of its InferenceService say why."
+_KEPT: Final = " (the version before still answers)"
 _STEPS: Final = (("Gi", 1024**3), ("Mi", 1024**2), ("Ki", 1024))
 
 
@@ -70,11 +72,12 @@ def compute(
     `owner` is the uid of the InferenceService that the model goes with; "" means the parent.
     """
     replicas = sorted(parent.replicas, key=lambda replica: replica.pod) if parent else []
-    view = _View(model.metadata.name, model.entry.digest, replicas)
-    loaded, settled = _loaded(view, parent)
+    view = _View(model.metadata.name, None if model.fault else model.entry.digest, replicas)
+    loaded, settled = _refused(view, model.fault) if model.fault else _loaded(view, parent)
     dependents = [*_admission(model, parent), loaded]
     # Why a model fails says more than that its service is not ready, often for that reason.
-    told = sorted(dependents, key=lambda one: one is not loaded) if view.failing() else dependents
+    fails = model.fault or view.failing()
+    told = sorted(dependents, key=lambda one: one is not loaded) if fails else dependents
     generation = model.metadata.generation
     status = {
         "observedGeneration": generation,
@@ -105,9 +108,9 @@ def whose(service: str, uid: str) -> dict[str, Any]:
 
 
 class _View:
-    """One model on all replicas, which are sorted by pod."""
+    """One model on all replicas, which are sorted by pod; `digest` is None of one refused."""
 
-    def __init__(self, name: str, digest: str, replicas: Sequence[Replica]) -> None:
+    def __init__(self, name: str, digest: str | None, replicas: Sequence[Replica]) -> None:
         self.name = name
         self.replicas = replicas
         self.ready = [one for one in replicas if one.ready]
@@ -228,6 +231,13 @@ def _loaded(view: _View, parent: Parent | None) -> tuple[Condition, bool]:
     return _unsettled(view), False
 
 
+def _refused(view: _View, fault: StalledError) -> tuple[Condition, bool]:
+    """Say why the model as it is wanted is not served at all: what was before it stays."""
+    answers = any(one.answers(view.name) for one in view.ready)
+    message = f"{fault.message}{_KEPT}" if answers else fault.message
+    return Condition(reasons.Condition.MODEL_LOADED, FALSE, fault.reason, message), True
+
+
 def _serving(view: _View) -> Condition:
     """Tell whether some version answers, be it the one before: Ready does not depend on it."""
     kind = reasons.Condition.SERVING
@@ -281,9 +291,7 @@ def _unsettled(view: _View) -> Condition:
 
 
 def _failure_message(state: ModelState) -> str:
-    if not state.loaded:
-        return state.message
-    return f"{state.message} (the version before still answers)"
+    return f"{state.message}{_KEPT}" if state.loaded else state.message
 
 
 def _last_failure(
