@@ -28,11 +28,25 @@ async def settle(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0)
 
 
+class FakeLine:
+    """Tells nothing before it is asked again."""
+
+    async def wait(self, _seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    def drop(self) -> None:
+        pass
+
+    def shun(self) -> None:
+        pass
+
+
 class FakeServer:
     """Answers with the bytes that a model's folder had when it was loaded.
 
     By the content of a tree: `refuse` has the error of its load, `hanging` what it waits for;
-    a load of what is in `drops` makes the server forget the version before.
+    a load of what is in `drops` makes the server forget the version before. An unload ends when
+    `unloading` is set.
     """
 
     def __init__(self, models: Path) -> None:
@@ -42,8 +56,16 @@ class FakeServer:
         self.refuse: dict[str, ServerRefusedError] = {}
         self.hanging: dict[str, asyncio.Event] = {}
         self.drops: set[str] = set()
+        self.unloading = asyncio.Event()
+        self.unloading.set()
+        self.is_up = True
+        self.line = FakeLine()
 
-    async def is_ready(self, model: str) -> bool:
+    async def is_listening(self) -> bool:
+        await asyncio.sleep(0)
+        return self.is_up
+
+    async def is_ready(self, model: str, _seconds: float = 0.0) -> bool:
         await asyncio.sleep(0)
         return model in self.answers
 
@@ -60,6 +82,7 @@ class FakeServer:
         self.answers[model] = content
 
     async def unload(self, model: str) -> None:
+        await self.unloading.wait()
         await asyncio.sleep(0)
         self.answers.pop(model, None)
 

@@ -42,7 +42,8 @@ class Loader:
             await self._server.load(self._name)
         except ServerRefusedError as error:
             self.refused = version.tree
-            await self._back(record, version, in_doubt=error.in_doubt)
+            # A load before this one may have come to an end since, unseen.
+            await self._back(record, version, in_doubt=error.in_doubt or not record.sure)
             raise
         finally:
             self.is_busy = False

@@ -39,9 +39,11 @@ async def run(settings: AgentSettings) -> None:
         sessions = await stack.enter_async_context(Sessions())
         server = Server(settings.server_url, settings.load_seconds)
         stack.push_async_callback(server.close)
+        board = Board(lambda: datetime.now(UTC), settings.first_set_seconds)  # noqa: TID251 - the clock
+        # From here on it is alive: a large store takes longer to open than a kubelet waits.
+        await _serve(stack, settings, board)
         store = Store(settings.model_dir, settings.store_dir)
         await asyncio.to_thread(store.open)
-        board = Board(lambda: datetime.now(UTC), settings.first_set_seconds)  # noqa: TID251 - the clock
         api = Api(
             sessions.get(),
             settings.api_url,
@@ -56,7 +58,6 @@ async def run(settings: AgentSettings) -> None:
         fetcher = Fetcher(store, accounts, sessions, bounds)
         syncs = _syncs(settings, store, server, board, fetcher)
         stack.push_async_callback(syncs.stop)
-        await _serve(stack, settings, board)
         watch = Watch(api, settings.inference_service, settings.config_dir, syncs.apply)
         await _until(stopped, watch, syncs, space)
     _LOG.info("stopped")

@@ -14,6 +14,7 @@ Callers: processes (a new set of models comes in through `apply`).
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import Enum
@@ -26,12 +27,20 @@ from shoal.modelstates import State
 
 _LOG = logging.getLogger(__name__)
 _SAMPLE = 8
+_LARGEST_SAMPLE = 32
+_ROUND_SECONDS = 60  # in which each of up to 1,920 models is asked for
 _DOWN_CHECK_SECONDS = 0.2
 _ASK_AT_ONCE = 16
 # A server whose process hangs is looked at every second and gets so long for one answer out of
 # the sample: it is called down after three seconds at most. A busy one answers one of eight.
 _SILENCE_SECONDS = 2.0
 _LOADING_SECONDS = 30.0  # so long may a load keep a server from answering others
+
+
+def sample_size(loaded: int, check_seconds: float) -> int:
+    """Tell for how many of the loaded models to ask at each look, one every `check_seconds`."""
+    looks = _ROUND_SECONDS / check_seconds
+    return min(_LARGEST_SAMPLE, max(_SAMPLE, math.ceil(loaded / looks)))
 
 
 class _Seen(Enum):
@@ -99,12 +108,11 @@ class Syncs:
             self._poke(self._workers.values())
             return
         _LOG.warning("the model server does not answer")
-        lost = self._loaded()
         if not is_up:
             self._tools.server.line.drop()
             self._tools.server_up.clear()
-            self._tools.board.await_models(worker.name for worker in lost)
-        self._lose(lost, "the model server does not answer")
+            self._tools.board.await_models(worker.name for worker in self._loaded())
+        self._lose(self._workers.values(), "the model server does not answer")
 
     async def _look(self) -> _Seen:
         now = asyncio.get_running_loop().time()
@@ -127,15 +135,15 @@ class Syncs:
             Whether there was any answer, or nothing to ask for.
         """
         loaded = self._loaded()
-        start = self._next_sample % len(loaded) if loaded else 0
-        sample = (loaded[start:] + loaded[:start])[:_SAMPLE]
-        self._next_sample = start + _SAMPLE
+        sample, rest = self._sample(loaded)
         asked = sample or list(self._workers.values())[:1]
         # A server that has one connection at a time would answer if it were not for the line.
         shun = self._tools.server.line.shun
         shunning = asyncio.get_running_loop().call_later(_SILENCE_SECONDS / 2, shun)
         answers = await self._ask(asked)
         shunning.cancel()
+        if any(answer is not None for answer in answers):
+            answers += await self._ask(rest)
         if False in answers and sample:
             answers = await self._ask(loaded)
             lost = [
@@ -147,6 +155,14 @@ class Syncs:
             self._lose(lost, "the model server lost it; it is loaded again")
             self._poke(lost)
         return not asked or any(answer is not None for answer in answers)
+
+    def _sample(self, loaded: list[Worker]) -> tuple[list[Worker], list[Worker]]:
+        """Choose whom to ask for now: some that show whether there is an answer, and the rest."""
+        size = sample_size(len(loaded), self._check_seconds)
+        start = self._next_sample % len(loaded) if loaded else 0
+        self._next_sample = start + size
+        chosen = (loaded[start:] + loaded[:start])[:size]
+        return chosen[:_SAMPLE], chosen[_SAMPLE:]
 
     async def _ask(self, workers: Sequence[Worker]) -> list[bool | None]:
         """Ask whether each model is ready; None where there was no answer."""
@@ -167,7 +183,7 @@ class Syncs:
     def _loaded(self) -> list[Worker]:
         return [each for each in self._workers.values() if each.loaded and not each.is_busy]
 
-    def _lose(self, workers: list[Worker], message: str) -> None:
+    def _lose(self, workers: Iterable[Worker], message: str) -> None:
         for worker in workers:
             worker.lose(message)
 

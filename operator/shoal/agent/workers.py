@@ -17,24 +17,27 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from typing import Any
 
-from shoal.agent import boards, metrics, plans, retries
+from shoal.agent import metrics, plans, retries
 from shoal.agent.boards import Board
 from shoal.agent.errors import ServerDownError, ServerRefusedError
 from shoal.agent.fetches import Fetcher
 from shoal.agent.lanes import Lanes
 from shoal.agent.loaders import Loader
 from shoal.agent.plans import Held, Record, Step, Version
+from shoal.agent.rows import Row
 from shoal.agent.servers import Server
 from shoal.agent.stores import Store
 from shoal.modelconfig import Model
-from shoal.modelstates import ModelState, State
+from shoal.modelstates import State
 from shoal.reasons import Reason
 from shoal.storage.failures import FetchError, Kind
 
 _LOG = logging.getLogger(__name__)
 _SERVER_SECONDS = 0.2
+_SOON_SECONDS = 1.0  # for which a model may be without its old version while the new one comes
+_LATER_SECONDS = 15.0
 
 
 class _SupersededError(Exception):
@@ -49,7 +52,7 @@ class Tools:
     server: Server
     fetcher: Fetcher
     board: Board
-    turns: asyncio.Semaphore  # bounds the passes under way, and so the memory of a burst
+    turns: asyncio.Semaphore  # bounds the looks under way; nobody holds one who waits for others
     lanes: Lanes
     server_up: asyncio.Event
     draw: Callable[[], float]
@@ -64,10 +67,9 @@ class Worker:
         self._tools = tools
         self._on_idle = on_idle
         self._loader = Loader(name, tools.store, tools.server)
+        self._row = Row(name, tools.board, self._loader)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._attempt = 0
-        self._failure: FetchError | None = None
         self._is_slow = False  # its last load took long, and failed
 
     @property
@@ -84,21 +86,21 @@ class Worker:
     def is_gone(self) -> bool:
         """Tell whether nothing of it is wanted, there or under way."""
         idle = self._task is None or self._task.done()
-        return self.wanted is None and idle and self._tools.board.get(self.name) is None
+        return self.wanted is None and idle and not self._row.is_there
 
     def want(self, model: Model | None) -> None:
         """Take a new wish; the same one changes nothing, another Secret only what has failed."""
         before = self.wanted
         self.wanted = model
         if model is None or before is None or model.digest != before.digest:
-            self._attempt = 0
+            self._row.attempt = 0
             self._is_slow = False
             self._loader.refused = ""
             if model is not None:
-                self._show(State.PENDING, Reason.PENDING, self._turn())
+                self._row.show_waiting(model)
             self.poke()
         elif model.storage_secret != before.storage_secret and self.loaded != model.digest:
-            self._attempt = 0
+            self._row.attempt = 0
             self.poke()
 
     def poke(self) -> None:
@@ -112,11 +114,7 @@ class Worker:
         if not self.loaded:
             return
         self._loader.loaded = ""
-        state = self._tools.board.get(self.name)
-        if state and state.state is State.LOADED:
-            self._show(State.PENDING, Reason.SERVER_UNAVAILABLE, message)
-        elif state:
-            self._tools.board.set(self.name, replace(state, loaded=""), lasting=self._is_lasting())
+        self._row.lose(self.wanted, message)
 
     async def stop(self) -> None:
         """Stop where it is; disk and notes are fit for a restart at any line."""
@@ -128,15 +126,17 @@ class Worker:
     async def _run(self) -> None:
         while True:
             self._wake.clear()
+            wanted = self.wanted
             try:
-                async with self._tools.turns:
-                    is_done = await self._pass()
+                is_done = await self._pass(wanted)
             except _SupersededError:
                 continue
             except ServerDownError:
                 await self._await_server()
                 continue
             except Exception as error:  # noqa: BLE001 - one model's trouble must stay its own
+                if not self._is_wish(wanted):
+                    continue  # what fails is not wanted any more
                 await self._fail(error)
                 continue
             if is_done and not self._wake.is_set():
@@ -144,35 +144,42 @@ class Worker:
                 self._on_idle(self)
                 return
 
-    async def _pass(self) -> bool:
-        wanted = self.wanted
+    async def _pass(self, wanted: Model | None) -> bool:
         held = await self._look()
         serves = plans.serves(held) and held.record is not None
         loaded = held.record.loaded if serves and held.record else None
         self._loader.loaded = loaded.digest if loaded else ""
         step = plans.make(wanted, held)
         if wanted is None:
-            if step is Step.UNLOAD:
-                await self._unload(held)
-            self._tools.store.unpin(self.name)
-            self._tools.board.remove(self.name)
+            await self._end(step, held)
             return True
         if step is Step.WAIT:
             raise ServerDownError("the model server does not answer")
         if step is Step.KEEP:
-            self._attempt = 0
+            self._row.attempt = 0
             self._tools.store.unpin(self.name)
-            self._show(State.LOADED, Reason.LOADED, "")
+            self._row.show(wanted, State.LOADED, Reason.LOADED)
             return True
         tree = await self._tree(step, wanted, held)
+        if step is Step.FETCH:
+            held = await self._look()  # it may have taken hours
         await self._load(wanted, held, tree)
         return False
 
+    async def _end(self, step: Step, held: Held) -> None:
+        """Do what is to be done about a model that is not wanted."""
+        if step is Step.UNLOAD:
+            await self._unload(held)
+        self._tools.store.unpin(self.name)
+        if self.wanted is None:
+            self._row.remove()
+
     async def _look(self) -> Held:
-        held = self._tools.store.held(self.name)
-        if held.record is None or held.record.loaded is None:
-            return held
-        return replace(held, ready=await self._ask())
+        async with self._tools.turns:
+            held = self._tools.store.held(self.name)
+            if held.record is None or held.record.loaded is None:
+                return held
+            return replace(held, ready=await self._ask())
 
     async def _ask(self) -> bool | None:
         if not self._tools.server_up.is_set():
@@ -200,27 +207,20 @@ class Worker:
         """Fetch, unless another version comes to be wanted meanwhile."""
 
         def on_start() -> None:
-            self._show(State.DOWNLOADING, Reason.DOWNLOADING, "")
+            self._row.show(self.wanted, State.DOWNLOADING, Reason.DOWNLOADING)
 
         def pin(tree: str) -> None:
             self._tools.store.pin(self.name, tree)
 
-        again = self._failure if self._attempt else None
+        again = self._row.failure if self._row.attempt else None
         is_again = again is not None and again.kind is Kind.TRANSIENT
         if again and is_again and not self._tools.fetcher.has_room_again:
-            raise again
+            raise again.with_traceback(None)  # else it grows by one with each raise
         fetch = asyncio.ensure_future(
             self._tools.fetcher.fetch(wanted, on_start, pin, again=is_again)
         )
         try:
-            while not fetch.done():
-                wake = asyncio.ensure_future(self._wake.wait())
-                await asyncio.wait({fetch, wake}, return_when=asyncio.FIRST_COMPLETED)
-                wake.cancel()
-                if not fetch.done():
-                    self._wake.clear()
-                    self._check_wish(wanted)
-                    self._check_secret(wanted)
+            await self._attend(fetch, wanted)
             return fetch.result()
         finally:
             if not fetch.done():
@@ -228,9 +228,34 @@ class Worker:
                 with contextlib.suppress(asyncio.CancelledError, FetchError):
                     await fetch
 
+    async def _attend(self, fetch: asyncio.Future[str], wanted: Model) -> None:
+        """Wait for a download; the old version is served all the while.
+
+        Raises:
+            _SupersededError: another version is wanted by now, or other credentials are.
+        """
+        seconds = _SOON_SECONDS
+        while not fetch.done():
+            wake = asyncio.ensure_future(self._wake.wait())
+            waits: set[asyncio.Future[Any]] = {fetch, wake}
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            wake.cancel()
+            if not fetch.done():
+                self._wake.clear()
+                self._check_wish(wanted)
+                self._check_secret(wanted)
+                await self._keep_old(wanted)
+                seconds = _LATER_SECONDS
+
     def _check_wish(self, wanted: Model) -> None:
-        if self.wanted is None or self.wanted.digest != wanted.digest:
+        if not self._is_wish(wanted):
             raise _SupersededError
+
+    def _is_wish(self, model: Model | None) -> bool:
+        """Tell whether it is still wanted as it was."""
+        if self.wanted is None or model is None:
+            return self.wanted is model
+        return self.wanted.digest == model.digest
 
     def _check_secret(self, wanted: Model) -> None:
         if self.wanted and self.wanted.storage_secret != wanted.storage_secret:
@@ -253,7 +278,7 @@ class Worker:
         self._need_server()
         async with self._tools.lanes.load(aside=self._is_slow) as place:
             self._check_wish(wanted)
-            self._show(State.LOADING, Reason.LOADING, "")
+            self._row.show(self.wanted, State.LOADING, Reason.LOADING)
             try:
                 await self._loader.switch(record, version)
             except ServerRefusedError:
@@ -269,12 +294,14 @@ class Worker:
         """
         is_refused = tree == self._loader.refused and plans.serves(held)
         must_wait = self._is_slow and not self._tools.lanes.has_room_aside
-        if self._failure and (must_wait or (is_refused and not retries.may_offer(self._attempt))):
-            raise self._failure
+        again, attempt = self._row.failure, self._row.attempt
+        if again and (must_wait or (is_refused and not retries.may_offer(attempt))):
+            raise again.with_traceback(None)
 
     async def _unload(self, held: Held) -> None:
         store = self._tools.store
-        self._show(State.UNLOADING, Reason.PENDING, "")
+        self._loader.loaded = ""  # from any moment on, also for who wants it again
+        self._row.show(self.wanted, State.UNLOADING, Reason.PENDING)
         if held.record is None:
             store.note(self.name, Record(sure=False))  # still known when its link has gone
         try:
@@ -297,13 +324,12 @@ class Worker:
             raise ServerDownError("the model server does not listen")
 
     async def _await_server(self) -> None:
-        state = self._tools.board.get(self.name)
+        message = "waiting for the model server"
         if self.wanted is not None:
             self._loader.loaded = ""
-            self._show(State.PENDING, Reason.SERVER_UNAVAILABLE, "waiting for the model server")
-        elif state:
-            message = "waiting for the model server"
-            self._tools.board.set(self.name, replace(state, message=message))
+            self._row.show(self.wanted, State.PENDING, Reason.SERVER_UNAVAILABLE, message)
+        else:
+            self._row.correct(message=message)
         await asyncio.sleep(_SERVER_SECONDS)  # the flag below may be older than the refusal
         tools = self._tools
         waits = {asyncio.ensure_future(each.wait()) for each in (tools.server_up, self._wake)}
@@ -316,13 +342,12 @@ class Worker:
     async def _fail(self, error: Exception) -> None:
         failing = self.wanted
         failure = retries.failure(error)
-        self._attempt += 1
+        self._row.attempt += 1
         metrics.FAILURES.labels(failure.reason.value).inc()
         self._log_failure(failure, error)
-        self._failure = failure
-        seconds = retries.delay(failure.kind, self._attempt, self._tools.draw())
-        next_try = self._tools.board.now() + timedelta(seconds=seconds)
-        self._show(State.FAILED, failure.reason, failure.message, boards.rfc3339(next_try))
+        self._row.failure = failure
+        seconds = retries.delay(failure.kind, self._row.attempt, self._tools.draw())
+        self._row.show_failure(failing, failure, seconds)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while self.wanted == failing and loop.time() < deadline:
@@ -351,15 +376,14 @@ class Worker:
         except (ServerRefusedError, ServerDownError, OSError) as error:
             _LOG.warning("cannot bring the old model %s back: %s", self.name, error)
             return
-        state = self._tools.board.get(self.name)
-        if state:
-            state = replace(state, loaded=old.digest)
-            self._tools.board.set(self.name, state, lasting=self._is_lasting())
+        self._loader.loaded = old.digest
+        self._row.correct(loaded=old.digest)
 
     def _log_failure(self, failure: FetchError, error: Exception) -> None:
         known = isinstance(error, (FetchError, ServerRefusedError, OSError))
-        again = self._failure is not None and self._failure.message == failure.message
-        level = logging.DEBUG if again and self._attempt > 1 else logging.WARNING
+        before = self._row.failure
+        again = before is not None and before.message == failure.message
+        level = logging.DEBUG if again and self._row.attempt > 1 else logging.WARNING
         verb = "unload" if self.wanted is None else "load"
         _LOG.log(
             level,
@@ -370,30 +394,3 @@ class Worker:
             extra={"model": self.name, "reason": failure.reason.value},
             exc_info=None if known else error,
         )
-
-    def _is_lasting(self) -> bool:
-        return bool(self._attempt and self._failure and self._failure.kind is Kind.PERMANENT)
-
-    def _turn(self) -> str:
-        if self._loader.coming:
-            return "waiting until the server is done with the version before"
-        return "waiting for its turn"
-
-    def _claim(self) -> str:
-        """Tell what the server answers with, and not that it is what is wanted on its way out."""
-        is_going = self.wanted is not None and self.loaded == self.wanted.digest
-        return self._loader.coming if is_going and self._loader.coming else self.loaded
-
-    def _show(self, state: State, reason: Reason, message: str, next_try: str = "") -> None:
-        now = boards.rfc3339(self._tools.board.now())
-        shown = ModelState(
-            state=state,
-            wanted=self.wanted.digest if self.wanted else "",
-            loaded=self._claim(),
-            reason=reason.value,
-            message=message,
-            attempt=self._attempt,
-            since=now,
-            next_try=next_try,
-        )
-        self._tools.board.set(self.name, shown, lasting=self._is_lasting())

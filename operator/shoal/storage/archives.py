@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shoal.storage import tars, zips
+from shoal.storage.limits import Limits
 from shoal.storage.unpackings import ArchiveError, Unpacking
 
 _SUFFIXES = {".zip": "zip", ".tar": "tar", ".tar.gz": "tar", ".tgz": "tar"}
@@ -55,20 +56,22 @@ def growth(size: int, ratio: float) -> int:
     return max(_FLOOR, int(ratio * size))
 
 
-def unpack(
-    archive: Path, into: Path, found: str, limit: int, *, files: int = 100_000, ratio: float = 100
-) -> Mapping[str, str]:
-    """Unpack `archive`, at most `limit` bytes of it, into the existing folder `into`.
+def opening(archive: Path, into: Path, limit: int, limits: Limits) -> Unpacking:
+    """Begin with `archive`, of which at most `limit` bytes go into the existing folder `into`.
 
-    Nor may it have more than `files` entries, or grow to more than `ratio` times its own size
-    (64 MiB are always allowed). Returns the sha256 of each file by its path.
+    Nor may it have more entries than `limits` allows, or grow more (64 MiB are always allowed).
+    """
+    bound = growth(archive.stat().st_size, limits.ratio)
+    return Unpacking(into, limit, bound, limits.files)
+
+
+def unpack(archive: Path, found: str, unpacking: Unpacking) -> Mapping[str, str]:
+    """Unpack `archive`; returns the sha256 of each file by its path.
 
     Raises:
         ArchiveError: it is broken, or has an entry that is refused.
-        ArchiveTooBigError: its content is larger than `limit`.
+        ArchiveTooBigError: its content is larger than it may be.
     """
-    bound = growth(archive.stat().st_size, ratio)
-    unpacking = Unpacking(into, limit, bound, files)
     try:
         if found == "zip":
             zips.unpack(archive, unpacking)

@@ -149,14 +149,9 @@ class Job:
         await asyncio.to_thread(shutil.rmtree, tree, ignore_errors=True)  # of a killed process
         tree.mkdir()
         with self.judging(room) as bound:
-            sums = await asyncio.to_thread(
-                archives.unpack,
-                archive,
-                tree,
-                kind,
-                bound,
-                files=self.limits.files,
-                ratio=self.limits.ratio,
+            unpacking = archives.opening(archive, tree, bound, self.limits)
+            sums = await threads.until(
+                unpacking.stopped, lambda: archives.unpack(archive, kind, unpacking)
             )
         await asyncio.to_thread(shutil.rmtree, archive.parent)
         return sums

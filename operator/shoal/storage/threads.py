@@ -5,6 +5,7 @@ a thread for each step, an agent spends more time in the kernel than on its mode
 """
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
@@ -21,6 +22,21 @@ async def run(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     if 0 < size <= WORTH_BYTES:
         return work(*args, **kwargs)
     return await asyncio.to_thread(work, *args, **kwargs)
+
+
+async def until(stopped: threading.Event, work: Callable[[], T]) -> T:
+    """Do long work that ends soon after `stopped` is set; when cancelled, see it end.
+
+    Else the next one would find it still writing where it begins.
+    """
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        stopped.set()
+        await asyncio.wait({working})
+        working.exception()  # of work that is wanted no more
+        raise
 
 
 async def here(_size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -6,6 +6,7 @@ Callers: tars, zips, repositories. Runs in a worker thread.
 
 import hashlib
 import posixpath
+import threading
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -23,12 +24,13 @@ class ArchiveTooBigError(ArchiveError):
 
 
 class Unpacking:
-    """One archive on its way to the disk."""
+    """One archive on its way to the disk; it ends soon after `stopped` is set."""
 
     def __init__(
         self, into: Path, limit: int, growth: int, files: int, what: str = "archive"
     ) -> None:
         self.files = files
+        self.stopped = threading.Event()
         self._into = into
         self.sums: dict[str, str] = {}
         self._links: dict[str, str] = {}
@@ -47,8 +49,9 @@ class Unpacking:
         """Take note of an entry.
 
         Raises:
-            ArchiveError: there are too many.
+            ArchiveError: there are too many, or nobody waits for it any more.
         """
+        self._go_on()
         self._entries += 1
         if self._entries > self.files:
             raise ArchiveError(f"the {self._what} has more than {self.files} entries")
@@ -57,8 +60,9 @@ class Unpacking:
         """Look at what is announced, before any of it is written.
 
         Raises:
-            ArchiveError: it is too much.
+            ArchiveError: it is too much, or nobody waits for it any more.
         """
+        self._go_on()
         if self._done + size > self._limit:
             raise ArchiveTooBigError(
                 f"the {self._what} holds more than {self._limit} bytes by {name!r}, "
@@ -118,6 +122,10 @@ class Unpacking:
         """
         for name in self._links:
             self.copy(name, self._end(name))
+
+    def _go_on(self) -> None:
+        if self.stopped.is_set():
+            raise ArchiveError(f"the {self._what} is wanted no more")
 
     def _end(self, name: str) -> str:
         """Find the file that a link leads to, perhaps by other links."""

@@ -115,6 +115,18 @@ async def test_after_a_refusal_the_old_version_answers(
     assert bench.loader.loaded == "digest-1"
 
 
+async def test_a_refusal_does_not_settle_a_doubt_from_before(bench: Bench) -> None:
+    """A load of "2" hung, or its agent was killed: the server may have come to an end with it."""
+    first = await bench.serve("1")
+    bench.server.answers["m"] = "2"
+    bench.server.refuse["3"] = REFUSED
+    with pytest.raises(ServerRefusedError):
+        await bench.loader.switch(Record(first.loaded, sure=False), bench.version("3"))
+    assert bench.server.answers == {"m": "1"}
+    assert bench.server.loads == ["1", "3", "1"]
+    assert bench.store.record("m") == first
+
+
 async def test_bringing_the_old_version_back_is_a_load_too(bench: Bench) -> None:
     record = await bench.serve("1")
     assert record.loaded is not None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from shoal.storage import archives
+from shoal.storage.limits import Limits
 from shoal.storage.unpackings import ArchiveError, ArchiveTooBigError
 
 ROOM = 1 << 20
@@ -42,7 +43,7 @@ def unpack(tmp_path: Path, content: bytes, kind: str, limit: int = ROOM) -> dict
     archive, into = tmp_path / "archive", tmp_path / "into"
     archive.write_bytes(content)
     into.mkdir()
-    archives.unpack(archive, into, kind, limit)
+    archives.unpack(archive, kind, archives.opening(archive, into, limit, Limits()))
     found = (path for path in into.rglob("*") if path.is_file())
     return {path.relative_to(into).as_posix(): path.read_bytes() for path in found}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from shoal.storage import archives
+from shoal.storage.limits import Limits
 from shoal.storage.unpackings import ArchiveError, ArchiveTooBigError
 
 MIB = 1 << 20
@@ -47,7 +48,8 @@ def unpack(tmp_path: Path, content: bytes, kind: str, **bounds: float) -> dict[s
     archive.write_bytes(content)
     into.mkdir(exist_ok=True)
     limit = int(bounds.pop("limit", 1 << 30))
-    sums = archives.unpack(archive, into, kind, limit, **bounds)  # type: ignore[arg-type]  # rows
+    limits = Limits(**bounds)  # type: ignore[arg-type]  # rows
+    sums = archives.unpack(archive, kind, archives.opening(archive, into, limit, limits))
     found = {path.relative_to(into).as_posix(): path.read_bytes() for path in files(into)}
     assert sums == {name: hashlib.sha256(body).hexdigest() for name, body in found.items()}
     return found
