@@ -9,6 +9,7 @@ reconcile tells which pods there are and reads what they said.
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
+from http import HTTPStatus
 from typing import Final
 
 import aiohttp
@@ -25,6 +26,8 @@ _SILENCE_SECONDS: Final = 4.0  # of an agent that sends signs of life, or owes a
 # A connection may break and the agent be well; a second failure at once after it says more.
 _RETRY_SECONDS: Final = 0.1
 _LONGEST_RETRY_SECONDS: Final = 3.0
+_ANSWER_SECONDS: Final = 10.0  # for which an answer may take from its first byte to its last
+_LARGEST_ANSWER: Final = 32 * 1024 * 1024  # bytes; a hundred thousand models are fewer
 _Followed = tuple[Key, str, str]  # a service, its pod's uid and address
 
 
@@ -89,7 +92,7 @@ class AgentFollower:
             try:
                 await self._ask(service, uid, address)
                 failures = 0
-            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
                 failures += 1
                 _log.debug("agent at %s: %s", address, error)
                 if failures > 1 or isinstance(error, TimeoutError):
@@ -112,21 +115,47 @@ class AgentFollower:
         query = {"after": held.cursor, "wait": str(_WAIT_SECONDS), "changes": "1"} if held else {}
         may_be_silent = held is not None and uid not in self._beating
         silence = _WAIT_SECONDS + _SILENCE_SECONDS if may_be_silent else _SILENCE_SECONDS
-        timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=silence)
-        if self._session is None:
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        async with self._session.get(url, params=query, timeout=timeout) as response:
-            response.raise_for_status()
+        timeout = aiohttp.ClientTimeout(
+            total=(_WAIT_SECONDS if held else 0) + _ANSWER_SECONDS,
+            sock_connect=_CONNECT_SECONDS,
+            sock_read=silence,
+        )
+        asking = self._connected().get(url, params=query, timeout=timeout, allow_redirects=False)
+        async with asking as response:
+            text = await _text(response)
             beats = names.AGENT_BEAT_HEADER in response.headers
             (self._beating.add if beats else self._beating.discard)(uid)
-            report = modelstates.merge(held, modelstates.decode(await response.text()))
+            report = modelstates.merge(held, modelstates.decode(text))
         if held is None or report.cursor != held.cursor:
             self._reports[uid] = report
             self._silent.discard(uid)
             self._count()
             self._on_change(service)
 
+    def _connected(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0)
+            self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+        return self._session
+
     def _count(self) -> None:
         metrics.AGENTS_FOLLOWED.set(len(self._tasks))
         unreachable = sum(1 for _, uid, _ in self._tasks if uid not in self._reports)
         metrics.AGENTS_UNREACHABLE.set(unreachable)
+
+
+async def _text(response: aiohttp.ClientResponse) -> str:
+    """Read an answer whole, of whoever it is: any pod with the labels of a service's is asked.
+
+    Raises:
+        ValueError: it is no answer of an agent, or too long for one.
+    """
+    if response.status != HTTPStatus.OK:
+        raise ValueError(f"answers with HTTP {response.status}")
+    parts, size = [], 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > _LARGEST_ANSWER:
+            raise ValueError(f"answers with more than {_LARGEST_ANSWER} bytes")
+        parts.append(part)
+    return b"".join(parts).decode()

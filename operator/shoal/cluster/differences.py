@@ -19,26 +19,36 @@ _QUANTITIES: Final = frozenset({"limits", "requests", "capacity", "hard"})
 _QUANTITY: Final = frozenset({"sizeLimit", "divisor", "averageValue", "memory"})
 _IDENTITY: Final = ("name", "mountPath", "containerPort", "port", "uid", "type", "key", "ip")
 
+_WHOLE: Final = frozenset({"subjects"})  # whoever is added to them may do what ours may
+
 
 def differs(wanted: Mapping[str, Json], live: Mapping[str, Json], manager: str) -> bool:
     """Tell whether applying `wanted` as `manager` would change `live`."""
     if not _covers(wanted, live, quantity=False):
         return True
     owned = _owned(live, manager)
-    return owned is None or _abandons(owned, wanted)
+    return owned is None or _abandons(owned, wanted, live)
 
 
-def _covers(wanted: Json, live: Json, *, quantity: bool) -> bool:
-    """Tell whether `live` has everything of `wanted`; empty and absent are the same."""
+def _covers(wanted: Json, live: Json, *, quantity: bool, whole: bool = False) -> bool:
+    """Tell whether `live` has everything of `wanted`; empty and absent are the same.
+
+    Nothing may be added to a list that is `whole`.
+    """
     if _is_empty(wanted):
         return _is_empty(live)
     if isinstance(wanted, Mapping):
         return isinstance(live, Mapping) and all(
-            _covers(value, live.get(key), quantity=_is_quantity(key, within=quantity))
+            _covers(
+                value,
+                live.get(key),
+                quantity=_is_quantity(key, within=quantity),
+                whole=key in _WHOLE,
+            )
             for key, value in wanted.items()
         )
     if isinstance(wanted, list):
-        return isinstance(live, list) and _covers_list(wanted, live)
+        return isinstance(live, list) and _covers_list(wanted, live, whole=whole)
     return bool(wanted == live) or (quantity and _same_quantity(wanted, live))
 
 
@@ -51,9 +61,9 @@ def _is_empty(value: Json) -> bool:
     return value is None or value is False or value in ("", 0) or value in ({}, [])
 
 
-def _covers_list(wanted: list[Json], live: list[Json]) -> bool:
+def _covers_list(wanted: list[Json], live: list[Json], *, whole: bool) -> bool:
     """Compare item by item; others may append to a keyed list, so pair its items by key."""
-    key = _key(wanted)
+    key = None if whole else _key(wanted)
     if key is None:
         return len(wanted) == len(live) and all(
             _covers(one, other, quantity=False) for one, other in zip(wanted, live, strict=True)
@@ -100,26 +110,33 @@ def _owned(live: Mapping[str, Json], manager: str) -> Mapping[str, Json] | None:
     return None
 
 
-def _abandons(owned: Mapping[str, Json], wanted: Json) -> bool:
+def _abandons(owned: Mapping[str, Json], wanted: Json, live: Json) -> bool:
     """Tell whether a field is owned that `wanted` does not have (FieldsV1: f: k: v:)."""
     return any(
-        _abandons_one(path[:2], path[2:], below, wanted)
-        for path, below in owned.items()
-        if path != "."
+        _abandons_one(path, below, wanted, live) for path, below in owned.items() if path != "."
     )
 
 
-def _abandons_one(sort: str, rest: str, below: Mapping[str, Json], wanted: Json) -> bool:
+def _abandons_one(path: str, below: Mapping[str, Json], wanted: Json, live: Json) -> bool:
+    sort, rest = path[:2], path[2:]
     if sort == "f:":
-        return (
-            not isinstance(wanted, Mapping)
-            or rest not in wanted
-            or (bool(below) and _abandons(below, wanted[rest]))
-        )
+        if not isinstance(wanted, Mapping) or rest not in wanted:
+            return True
+        there = live.get(rest) if isinstance(live, Mapping) else None
+        if below:
+            return _abandons(below, wanted[rest], there)
+        return _is_shorter(wanted[rest], there)
     if sort == "k:":
-        item = _item(json.loads(rest), wanted)
-        return item is None or _abandons(below, item)
+        key = json.loads(rest)
+        item = _item(key, wanted)
+        return item is None or _abandons(below, item, _item(key, live))
     return not isinstance(wanted, list) or json.loads(rest) not in wanted
+
+
+def _is_shorter(wanted: Json, live: Json) -> bool:
+    """Tell whether a list that is owned as one has items that are not wanted."""
+    is_list = isinstance(wanted, list) and isinstance(live, list)
+    return is_list and len(wanted) < len(live)
 
 
 def _item(key: Mapping[str, Json], wanted: Json) -> Mapping[str, Json] | None:

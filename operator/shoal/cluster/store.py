@@ -43,7 +43,8 @@ class Store:
         """The kinds that are kept up to date here."""
         self.kubernetes = names.OLDEST_KUBERNETES
         """The API server's version, as `Inbox.relist` learns it."""
-        self._gone: dict[str, None] = {}  # uids, which never come back, in the order of removal
+        # By uid, in the order of removal: the last version, "" where it is not known.
+        self._gone: dict[str, str] = {}
 
     def watch_too(self, kind: Kind) -> None:
         """Keep one of the kinds that not every cluster knows."""
@@ -85,8 +86,9 @@ class Store:
         """Keep an object; return the keys that it concerns, before and now."""
         meta = body["metadata"]
         place = (meta.get("namespace", ""), meta["name"])
-        if meta.get("uid") in self._gone or _is_older(body, self._shelves[kind.plural].get(place)):
+        if self._is_gone(meta) or _is_older(body, self._shelves[kind.plural].get(place)):
             return set()
+        self._gone.pop(meta.get("uid", ""), None)
         if kind in _WITHOUT_OWNERSHIP:
             meta.pop("managedFields", None)
         concerned = self._forget(kind, place) | set(self._keys(kind, body))
@@ -100,14 +102,17 @@ class Store:
             self._by_service[kind.plural, key].add(place[1])
         return concerned
 
-    def remove(self, kind: Kind, namespace: str, name: str, uid: str = "") -> set[Key]:
+    def remove(
+        self, kind: Kind, namespace: str, name: str, uid: str = "", version: str = ""
+    ) -> set[Key]:
         """Drop an object; return the keys that it concerned.
 
         With a uid it is that one alone: a watch's events come in order for each uid, so the end
-        of one object may be told after its successor's beginning.
+        of one object may be told after its successor's beginning. `version` is that of its end,
+        which need not be the object's: one whose label was taken off may come back with a newer.
         """
         held = self.get(kind, namespace, name)
-        self._bury(uid or ((held or {}).get("metadata") or {}).get("uid", ""))
+        self._bury(uid or ((held or {}).get("metadata") or {}).get("uid", ""), version)
         if held is not None and uid and held["metadata"].get("uid") != uid:
             return set()
         concerned = self._forget(kind, (namespace, name))
@@ -119,10 +124,15 @@ class Store:
         self._removals[kind.plural].add((namespace, name))
         return concerned
 
-    def _bury(self, uid: str) -> None:
+    def _is_gone(self, meta: Body) -> bool:
+        """Tell whether this was told of an object before its end."""
+        end = self._gone.get(meta.get("uid", ""))
+        return end is not None and not _is_newer(meta.get("resourceVersion", ""), end)
+
+    def _bury(self, uid: str, version: str) -> None:
         """Take note of an object that is gone."""
         if uid:
-            self._gone[uid] = None
+            self._gone[uid] = version
         if len(self._gone) > _GRAVES:
             del self._gone[next(iter(self._gone))]
 
@@ -151,6 +161,7 @@ class Store:
             held = self._version(kind, place)
             is_stale = held == before.get(place) and held != meta["resourceVersion"]
             if is_stale and place not in self._removals[kind.plural]:
+                self._gone.pop(meta.get("uid", ""), None)  # it is there
                 body.update(apiVersion=kind.api_version, kind=kind.kind)
                 concerned |= self.put(kind, body)
         for place, version in before.items():
@@ -235,5 +246,10 @@ def _is_older(body: Body, held: Body | None) -> bool:
     """Tell whether a body is an earlier state than the one that is held, or of its predecessor."""
     if held is None:
         return False
-    versions = [each["metadata"].get("resourceVersion", "") for each in (body, held)]
-    return all(map(str.isdecimal, versions)) and int(versions[0]) < int(versions[1])
+    versions = [each["metadata"].get("resourceVersion", "") for each in (held, body)]
+    return _is_newer(*versions)
+
+
+def _is_newer(version: str, than: str) -> bool:
+    """Compare two resourceVersions; False where one of them is no number."""
+    return version.isdecimal() and than.isdecimal() and int(version) > int(than)

@@ -28,7 +28,8 @@ class Inbox:
         meta = body["metadata"]
         namespace, name = meta.get("namespace", ""), meta["name"]
         if event_type == "DELETED":
-            concerned = self._store.remove(kind, namespace, name, meta.get("uid", ""))
+            end = (meta.get("uid", ""), meta.get("resourceVersion", ""))
+            concerned = self._store.remove(kind, namespace, name, *end)
         else:
             concerned = self._store.put(kind, body)
         if kind is kinds.SERVICE_ACCOUNT:

@@ -12,11 +12,14 @@ Body = dict[str, Any]
 MANAGER = "shoal"
 
 
-def live(spec: Body, *, owned: Body | None = None, manager: str = MANAGER) -> Body:
+def live(
+    spec: Body, *, owned: Body | None = None, atomic: Body | None = None, manager: str = MANAGER
+) -> Body:
+    """Make a stored object; `atomic` is what its manager owns, in FieldsV1."""
     entry = {
         "manager": manager,
         "operation": "Apply",
-        "fieldsV1": fields_v1({"spec": spec if owned is None else owned}),
+        "fieldsV1": atomic or fields_v1({"spec": spec if owned is None else owned}),
     }
     return {"metadata": {"managedFields": [entry]}, "spec": spec}
 
@@ -64,6 +67,27 @@ DIFFERENT = {
     ),
     "list-order-without-keys": ({"args": ["a", "b"]}, live({"args": ["b", "a"]})),
     "list-shorter": ({"args": ["a"]}, live({"args": ["a", "b"]})),
+    "item-taken-off-an-atomic-list": (
+        {"metrics": [{"type": "Resource", "name": "cpu"}]},
+        live(
+            {"metrics": [{"type": "Resource", "name": "cpu"}, {"type": "Pods", "name": "qps"}]},
+            atomic={"f:spec": {"f:metrics": {}}},
+        ),
+    ),
+    "item-taken-off-an-atomic-list-within-an-item": (
+        {"containers": [{"name": "a", "rules": [{"key": "x"}]}]},
+        live(
+            {"containers": [{"name": "a", "rules": [{"key": "x"}, {"key": "y"}]}]},
+            atomic={"f:spec": {"f:containers": {'k:{"name":"a"}': {"f:name": {}, "f:rules": {}}}}},
+        ),
+    ),
+    "somebody-else-in-what-grants-rights": (
+        {"subjects": [{"kind": "ServiceAccount", "name": "ours"}]},
+        live(
+            {"subjects": [{"kind": "ServiceAccount", "name": name} for name in ("ours", "x")]},
+            atomic={"f:spec": {}},
+        ),
+    ),
     "never-applied-by-us": ({"a": 1}, live({"a": 1}, manager="kubectl")),
     "type": ({"a": {"b": 1}}, live({"a": "b"})),
 }

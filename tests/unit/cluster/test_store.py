@@ -212,6 +212,27 @@ def test_what_was_removed_stays_removed_when_an_older_answer_comes_late() -> Non
     assert held(store, A) == []
 
 
+def test_what_its_label_was_taken_off_comes_back_with_it() -> None:
+    """A watch with a selector calls it deleted, and then added, under the same uid."""
+    store = Store()
+    store.put(kinds.TRAINED_MODEL, model("m", "a", "1"))
+    uid = "uid-of-m"
+    assert store.remove(kinds.TRAINED_MODEL, "default", "m", uid, "5") == {A}
+    assert store.put(kinds.TRAINED_MODEL, model("m", "a", "4")) == set(), "a late answer"
+    assert store.put(kinds.TRAINED_MODEL, model("m", "a", "6")) == {A}
+    assert held(store, A) == ["m"]
+    assert store.put(kinds.TRAINED_MODEL, model("m", "b", "7")) == {A, B}
+
+
+def test_a_sweep_finds_what_was_taken_for_gone() -> None:
+    store = Store()
+    store.put(kinds.TRAINED_MODEL, model("m", "a", "1"))
+    store.remove(kinds.TRAINED_MODEL, "default", "m")
+    before = store.versions(kinds.TRAINED_MODEL)
+    assert store.sweep(kinds.TRAINED_MODEL, [model("m", "a", "1")], before) == {A}
+    assert held(store, A) == ["m"]
+
+
 def test_another_object_of_the_same_name_may_come() -> None:
     store = Store()
     store.put(kinds.TRAINED_MODEL, model("m", "a", "10"))
