@@ -34,7 +34,7 @@ class ApiError(Exception):
 
     @property
     def is_final(self) -> bool:
-        """Whether the same request can never succeed (invalid, or malformed)."""
+        """Whether it is the object that is refused (invalid, malformed, or against a policy)."""
         return self.status in (400, 422)
 
     @property

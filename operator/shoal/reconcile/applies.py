@@ -11,7 +11,7 @@ from shoal.cluster.kinds import Kind
 from shoal.cluster.ports import ApiError, Body, Cluster
 from shoal.cluster.store import Store
 from shoal.desired import modelimages, services
-from shoal.errors import StalledError, WaitingError
+from shoal.errors import WaitingError
 from shoal.reasons import Reason
 from shoal.reconcile import plans
 from shoal.reconcile.observations import Observed
@@ -20,15 +20,16 @@ from shoal.reconcile.plans import Plan
 _log: Final = logging.getLogger(__name__)
 _WRITES_AT_ONCE: Final = 30
 _GATE_SECONDS: Final = 60.0  # nothing tells that a feature gate was opened
+# Nor that a policy was changed, or that an object of somebody else's was removed.
+AGAIN_SECONDS: Final = 30.0
 
 
 async def children(cluster: Cluster, store: Store, seen: Observed, plan: Plan) -> None:
     """Apply the planned children in their order, then delete the leftovers; old scalers first.
 
     Raises:
-        StalledError: an object of that name is somebody else's, or the API server says that
-            the object can never be accepted.
-        WaitingError: it would leave out what the pods need.
+        WaitingError: an object of that name is somebody else's, or the API server does not accept
+            ours, or would leave out what the pods need.
         ApiError: the API server refused for now.
     """
     service = seen.service
@@ -112,10 +113,11 @@ async def _apply(cluster: Cluster, store: Store, seen: Observed, body: Body) -> 
         kind, meta["namespace"], meta["name"]
     )
     if live is not None and seen.service is not None and not plans.is_owned(live, seen.service):
-        raise StalledError(
+        raise WaitingError(
             Reason.NOT_OWNED,
             f"{kind.kind} {meta['name']} exists and is not this InferenceService's; "
             "delete or rename it, or rename the InferenceService",
+            delay=AGAIN_SECONDS,
         )
     if live is not None and _is_fixed(kind, body, live):
         await _delete(cluster, live)
@@ -128,7 +130,8 @@ async def _apply(cluster: Cluster, store: Store, seen: Observed, body: Body) -> 
         applied = await cluster.apply(body)
     except ApiError as error:
         if error.is_final:
-            raise StalledError(Reason.RECONCILE_FAILED, error.message) from error
+            again = AGAIN_SECONDS
+            raise WaitingError(Reason.RECONCILE_FAILED, error.message, delay=again) from error
         raise
     store.put(kind, applied)
     verb = "changed" if live else "made"

@@ -17,7 +17,10 @@ from shoal.status.replicas import Replica
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The objects as they are in the cluster; `service` is None where there is none."""
+    """The objects as they are in the cluster; `service` is None where there is none.
+
+    `ending` are models that are being deleted and still there, for a finalizer of somebody's.
+    """
 
     key: Key
     service: Body | None
@@ -29,6 +32,7 @@ class Observed:
     storage_containers: tuple[Body, ...] = ()
     has_keda: bool = False
     kubernetes: tuple[int, int] = names.OLDEST_KUBERNETES
+    ending: tuple[Body, ...] = ()
 
     def child(self, kind: Kind, name: str) -> Body | None:
         """Return one child."""
@@ -39,15 +43,17 @@ class Observed:
 
 
 def observe(key: Key, store: Store) -> Observed:
-    """Collect what the store has of a service; what is being deleted is left out."""
+    """Collect what the store has of a service; what is being deleted is none of it."""
     namespace, name = key
     service = store.get(kinds.INFERENCE_SERVICE, namespace, name)
     predictor = service["spec"]["predictor"] if service else {}
     account = predictor.get("serviceAccountName") or "default"
+    models = store.of_service(kinds.TRAINED_MODEL, key)
     return Observed(
         key=key,
         service=None if service and _is_going(service) else service,
-        models=_staying(store.of_service(kinds.TRAINED_MODEL, key)),
+        models=_staying(models),
+        ending=tuple(filter(_is_going, models)),
         children=_staying(
             body
             for kind in (*kinds.CHILDREN, *kinds.OPTIONAL)

@@ -260,7 +260,7 @@ def _wanted(plan: Plan, seen: Observed, config: ServingConfig) -> Wanted:
     """Collect what the children are made of, but for the models that are admitted."""
     service = plan.parsed
     digest = pins.digest((seen.service or {})["spec"]["predictor"])
-    deployment = _deployment_of(service, seen)
+    deployment = deployment_of(service, seen)
     storage = _storage(service, seen, storagecontainers.held(deployment, digest))
     server = servers.resolve(service, digest, _runtimes(seen), deployment)
     if storage.concern:
@@ -317,10 +317,16 @@ def _was_host(seen: Observed) -> bool:
 
 
 def _deployment(seen: Observed) -> Body | None:
-    return next((body for body in seen.children if body["kind"] == kinds.DEPLOYMENT.kind), None)
+    """Return the Deployment that is ours, also where the spec that names it cannot be read."""
+    service = seen.service
+    if service is None:
+        return None
+    ours = (body for body in seen.children if is_owned(body, service) and is_applied(body))
+    return next((body for body in ours if body["kind"] == kinds.DEPLOYMENT.kind), None)
 
 
-def _deployment_of(service: InferenceService, seen: Observed) -> Body | None:
+def deployment_of(service: InferenceService, seen: Observed) -> Body | None:
+    """Return the Deployment of a service's predictor, whoever labelled others like it."""
     name = names.predictor(service.metadata.name, service.predictor.name)
     return seen.child(kinds.DEPLOYMENT, name)
 

@@ -118,7 +118,7 @@ class Reporter:
         before = self._held_since.pop(seen.key, {})
         passing: dict[str, datetime] = {}
         due = []
-        for body in seen.models:
+        for body in (*seen.models, *seen.ending):
             judged = verdict.models[body["metadata"]["name"]]
             if (body.get("status") or {}) == judged.status:
                 continue

@@ -70,7 +70,7 @@ class Reconciler:
             self._slots.give(key)
         # A model that came or went since is the next pass's: this one planned without it.
         now = observations.observe(key, self._store)
-        seen = replace(now, service=seen.service, models=seen.models)
+        seen = replace(now, service=seen.service, models=seen.models, ending=seen.ending)
         replicas = observations.replicas_of(seen.pods, self._agents)
         if observations.unheard(seen.pods, self._agents):
             report = Report()  # the follower wakes this key as soon as it knows
@@ -84,7 +84,8 @@ class Reconciler:
         if error := refusal or unowned:
             raise error
         waits = [each.delay for each in (plan.outdated, fault) if isinstance(each, WaitingError)]
-        return min(filter(None, (report.again, later, *waits)), default=None)
+        taken = applies.AGAIN_SECONDS if plan.entry_taken and seen.service else None
+        return min(filter(None, (report.again, later, taken, *waits)), default=None)
 
     async def _planned(self, seen: Observed, *, entry_service: bool) -> Plan:
         """Plan; where that begins an automatic update, only if it is the service's turn."""

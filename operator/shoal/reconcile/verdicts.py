@@ -16,7 +16,7 @@ from shoal.cluster.ports import Body
 from shoal.desired import admission, children, urls
 from shoal.errors import ReconcileError, StalledError
 from shoal.reconcile.observations import Observed
-from shoal.reconcile.plans import Plan, owner_uid
+from shoal.reconcile.plans import Plan, deployment_of, owner_uid
 from shoal.status import conditions, trainedmodels
 from shoal.status import inferenceservices as services
 from shoal.status.conditions import FALSE, TRUE, Condition
@@ -42,18 +42,18 @@ def judge(
     now: datetime,
 ) -> Verdict:
     """Judge one service; `fault` is what kept the children from being as planned."""
+    told = {body["metadata"]["name"]: _ending(body, now) for body in seen.ending}
     bodies = {body["metadata"]["name"]: body for body in seen.models}
     uid = seen.service["metadata"]["uid"] if seen.service else ""
-    broken = {
-        name: _broken(bodies[name], error, uid, now) for name, error in plan.broken_models.items()
-    }
+    for name, error in plan.broken_models.items():
+        told[name] = _broken(bodies[name], error, uid, now)
     if seen.service is None:
         waiting = {m.metadata.name: _model(m, None, bodies, now) for m in plan.models}
-        return Verdict(None, broken | waiting)
+        return Verdict(None, told | waiting)
     if plan.service is None:
         parent = replace(_parent(plan, replicas, ready=False), uid=uid)
         waiting = {m.metadata.name: _model(m, (plan, parent), bodies, now) for m in plan.models}
-        return Verdict(_unreadable(seen.service, plan.fault, now), broken | waiting)
+        return Verdict(_unreadable(seen.service, plan.fault, now), told | waiting)
     facts = _facts(seen, plan, fault)
     old = seen.service.get("status") or {}
     status = services.compute(plan.service, facts, old=old, now=now)
@@ -62,16 +62,15 @@ def judge(
     if plan.is_host:
         counted = replace(facts, models=(len(models), sum(map(_is_loaded, models.values()))))
         status = services.compute(plan.service, counted, old=old, now=now)
-    return Verdict(status, broken | models)
+    return Verdict(status, told | models)
 
 
 def _facts(seen: Observed, plan: Plan, fault: ReconcileError | None) -> services.Facts:
     service = plan.parsed
     ingresses = {body["metadata"]["name"] for body in plan.children if _is_ingress(body)}
     there = {body["metadata"]["name"] for body in seen.children if _is_ingress(body)}
-    deployments = [body for body in seen.children if body["kind"] == kinds.DEPLOYMENT.kind]
     return services.Facts(
-        deployment=deployments[0] if deployments else None,
+        deployment=deployment_of(service, seen),
         pods=seen.pods,
         has_ingress=bool(there) if plan.fault else ingresses <= there,
         stopped=children.is_stopped(service),
@@ -157,6 +156,13 @@ def _broken(body: Body, error: StalledError, parent: str, now: datetime) -> Trai
     old = body.get("status") or {}
     whose = trainedmodels.whose(body["spec"]["inferenceService"], owner_uid(body) or parent)
     return TrainedModelStatus({**_refused(body, old, error, now), **whose}, settled=True)
+
+
+def _ending(body: Body, now: datetime) -> TrainedModelStatus:
+    """Make the status of a TrainedModel that is being deleted: its servers unload it."""
+    message = "The model is being deleted; no server is told to load it."
+    error = StalledError(reasons.Reason.NOT_ADMITTED, message)
+    return TrainedModelStatus(_refused(body, body.get("status") or {}, error, now), settled=True)
 
 
 def _unreadable(body: Body, error: ReconcileError | None, now: datetime) -> Status | None:

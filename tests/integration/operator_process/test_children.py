@@ -117,7 +117,6 @@ async def test_a_deployment_of_somebody_else_is_left_alone(world: World) -> None
     assert left["spec"] == theirs["spec"]
     assert len(await world.api.told("NotOwned")) == 1
     await world.api.delete("Deployment", "mms-predictor")
-    await world.api.patch("InferenceService", "mms", {"metadata": {"labels": {"again": "yes"}}})
     await world.run_pods(host=False)
     await world.ready("InferenceService", "mms")
 

@@ -233,7 +233,7 @@ async def test_what_is_somebody_elses_is_left_alone(world: World, kind: Kind) ->
     assert world.service("PredictorReady") == ("False", "NotOwned")
     assert (world.one(kind, "custom-model-mms-predictor"))["spec"] == {}
     assert world.cluster.events().count("NotOwned") == 1
-    await world.run()
+    assert await world.run() == 30, "nothing tells when it is gone"
     assert world.cluster.events().count("NotOwned") == 1
 
 
@@ -243,7 +243,7 @@ async def test_a_taken_entry_name_leaves_out_that_service_alone(world: World) ->
     assert world.one(kinds.SERVICE, builders.SERVICE)["spec"] == {}
     assert world.names(kinds.DEPLOYMENT) == ["custom-model-mms-predictor"]
     assert world.cluster.events().count("NameTaken") == 1
-    await world.run()
+    assert await world.run() == 30, "nothing tells when it is free"
     assert world.cluster.events().count("NameTaken") == 1
 
 
@@ -259,10 +259,15 @@ async def test_a_refused_child_is_told_and_tried_again(world: World, kind: Kind)
     assert world.service("PredictorReady")[1] != "ReconcileFailed"
 
 
-async def test_an_invalid_child_is_told_and_not_tried_again(world: World) -> None:
-    world.cluster.refuse["apply", "Deployment"] = ApiError(422, "Invalid", "requests > limits")
-    assert await world.run() is None
+@pytest.mark.parametrize("status", [400, 422])
+async def test_an_invalid_child_is_told_and_seldom_tried_again(world: World, status: int) -> None:
+    """A policy that refuses it today may be gone tomorrow, and nothing tells."""
+    world.cluster.refuse["apply", "Deployment"] = ApiError(status, "Invalid", "requests > limits")
+    assert await world.run() == 30
     assert world.service() == ("False", "ReconcileFailed")
+    world.cluster.refuse.clear()
+    assert await world.run() is None
+    assert world.service("PredictorReady")[1] != "ReconcileFailed"
 
 
 async def test_a_stopped_service_keeps_its_list_of_models_only(world: World) -> None:
