@@ -5,7 +5,7 @@ as they are, and the statuses are computed all the same.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -50,6 +50,7 @@ class Plan:
     admitted: frozenset[str] = frozenset()
     live_shards: int = 1
     limit: Decimal | None = None
+    room: Decimal | None = None  # what pods have that are still to get that limit
     addresses: Addresses = Addresses()
     children: tuple[Body, ...] = ()
     entry_taken: bool = False
@@ -115,7 +116,7 @@ def make(
         held = rollouts.held_back(wanted, may_roll=may_roll)
         if held:
             wanted = replace(wanted, server=servers.held(wanted.server, wanted.deployment or {}))
-        return _complete(plan, wanted, held)
+        return _complete(plan, wanted, held, seen.pods)
     except StalledError as error:
         return replace(plan, fault=error)
 
@@ -286,10 +287,13 @@ def _wanted(plan: Plan, seen: Observed, config: ServingConfig) -> Wanted:
     )
 
 
-def _complete(plan: Plan, wanted: Wanted, held: ReconcileError | None) -> Plan:
+def _complete(
+    plan: Plan, wanted: Wanted, held: ReconcileError | None, pods: Sequence[Body]
+) -> Plan:
     server = wanted.server
     limit = admission.limit(server, wanted.config)
-    admitted = admission.admit(plan.models, limit, plan.admitted)
+    room = admission.room(limit, pods)
+    admitted = admission.admit(plan.models, limit, plan.admitted, room)
     models = tuple(model.entry for model in plan.models if model.metadata.name in admitted)
     wanted = replace(wanted, models=models)
     made = tuple(children.make(wanted))
@@ -302,6 +306,7 @@ def _complete(plan: Plan, wanted: Wanted, held: ReconcileError | None) -> Plan:
         is_host=wanted.is_host,
         admitted=admitted,
         limit=limit,
+        room=room,
         children=made,
         outdated=held or rollouts.outdated(wanted, made),
         storage=replace(wanted.storage, doubt=downloaders.doubt(wanted) or wanted.storage.doubt),

@@ -115,7 +115,7 @@ def _parent(plan: Plan, replicas: Sequence[Replica], *, ready: bool) -> Parent:
         ready=ready,
         is_mms=plan.is_host,
         admitted=False,
-        memory=Memory(plan.limit, used),
+        memory=Memory(plan.limit, used, plan.room),
         replicas=replicas,
     )
 

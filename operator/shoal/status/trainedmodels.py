@@ -27,10 +27,14 @@ _STEPS: Final = (("Gi", 1024**3), ("Mi", 1024**2), ("Ki", 1024))
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes: what the server's container may take, and what admitted models take of it."""
+    """Bytes: what the server's container may take, and what admitted models take of it.
+
+    `room` is the limit that some pods still have, where that is less.
+    """
 
     limit: Decimal | None = None
     admitted: Decimal = Decimal(0)
+    room: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +205,22 @@ def _memory(model: TrainedModel, parent: Parent) -> Condition:
             Reason.NOT_ADMITTED,
             f'InferenceService "{model.inference_service}" admits no models as it is.',
         )
-    wanted = _bytes(quantities.parse(model.memory))
-    limit, admitted = _bytes(parent.memory.limit), _bytes(parent.memory.admitted)
-    return Condition(
-        kind,
-        FALSE,
-        Reason.MEMORY_RESOURCE_NOT_AVAILABLE,
-        f"The model wants {wanted} of memory, but of the server's limit of {limit} the models"
-        f" admitted before it take {admitted}; raise the limit in InferenceService"
-        f' "{model.inference_service}" or delete a model.',
+    message = _shortage(model, parent.memory, parent.memory.limit)
+    return Condition(kind, FALSE, Reason.MEMORY_RESOURCE_NOT_AVAILABLE, message)
+
+
+def _shortage(model: TrainedModel, memory: Memory, limit: Decimal) -> str:
+    wanted = quantities.parse(model.memory)
+    takes = f"The model wants {_bytes(wanted)} of memory"
+    if memory.room is not None and wanted <= limit - memory.admitted:
+        return (
+            f"{takes}, for which there is room in the server's limit of {_bytes(limit)}, but a pod"
+            f" still runs with {_bytes(memory.room)}; it is admitted when no pod does."
+        )
+    return (
+        f"{takes}, but of the server's limit of {_bytes(limit)} the models admitted before it take"
+        f" {_bytes(memory.admitted)}; raise the limit in InferenceService"
+        f' "{model.inference_service}" or delete a model.'
     )
 
 

@@ -66,6 +66,42 @@ def test_admits(
     assert admission.admit(models, bound, admitted) == chosen
 
 
+@pytest.mark.parametrize(
+    ("limits", "room"),
+    [
+        pytest.param([], None, id="no-pod"),
+        pytest.param([None], None, id="without-a-limit"),
+        pytest.param(["2Gi"], None, id="the-limit"),
+        pytest.param(["3Gi"], None, id="more"),
+        pytest.param(["2Gi", "1Gi", "1536Mi"], GI, id="the-smallest-counts"),
+    ],
+)
+def test_a_raised_limit_is_there_when_every_pod_has_it(
+    limits: list[str | None], room: int | None
+) -> None:
+    pods = []
+    for limit in limits:
+        resources = {"limits": {"memory": limit}} if limit else {}
+        agent = {"name": "agent", "resources": {"limits": {"memory": "1Mi"}}}
+        box = {"name": "kserve-container", "resources": resources}
+        pods.append({"spec": {"containers": [agent, box]}})
+    assert admission.room(Decimal(2 * GI), pods) == room
+    assert admission.room(None, pods) is None
+
+
+@pytest.mark.parametrize(
+    ("admitted", "chosen"),
+    [
+        pytest.param({"a", "b"}, {"a", "b", "d"}, id="what-fits-into-the-least-comes-in"),
+        pytest.param({"a", "b", "c"}, {"a", "b", "c"}, id="what-is-in-stays"),
+    ],
+)
+def test_nothing_comes_in_above_what_a_pod_still_has(admitted: set[str], chosen: set[str]) -> None:
+    rows = [("a", "400Mi", 1), ("b", "400Mi", 2), ("c", "400Mi", 3), ("d", "200Mi", 4)]
+    models = [_model(*row) for row in rows]
+    assert admission.admit(models, Decimal(2 * GI), admitted, Decimal(GI)) == chosen
+
+
 @given(MODELS, LIMIT, ADMITTED)
 def test_the_sum_is_never_above_the_limit(
     models: list[TrainedModel], limit: Decimal, admitted: set[str]
