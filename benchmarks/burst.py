@@ -2,7 +2,7 @@
 
 A thousand TrainedModels (`--models`) for one warm server are created side by side; the clock
 starts with the first request and stops when the InferenceService reports all of them loaded.
-Then the pod is deleted, and the clock stops when all are reported loaded on its successor. At
+When all are Ready the pod is deleted, and the clock stops when all are Ready on its successor. At
 last the service is deleted, and the clock stops when the last TrainedModel is gone. The files
 are tiny: what is measured is Shoal, the API server and the model server's load.
 """
@@ -39,6 +39,7 @@ async def measure(names: list[str]) -> list[Row]:
         loaded = await timed(create(client, names))
         operator = stage.operator("process_resident_memory_bytes")
         agent = stage.agent("process_resident_memory_bytes", SERVER)
+        await stage.until_ready(client, len(names))
         again = await timed(restart(client, len(names)))
         gone = await timed(delete(client))
     many = f"{len(names):,} models"
@@ -65,11 +66,11 @@ async def create(client: Client, names: list[str]) -> None:
 
 
 async def restart(client: Client, models: int) -> None:
-    """Delete the pod; return when all models are reported loaded on its successor."""
+    """Delete the pod; return when all models are Ready again, on its successor."""
     label = f"serving.kserve.io/inferenceservice={SERVER}"
     pods = ["-n", stage.NAMESPACE, "-l", label]
     await asyncio.to_thread(stage.kubectl, "delete", "pod", *pods, "--wait=false")
-    await stage.until(lambda: stage.loaded(client), lambda loaded: loaded < models)
+    await stage.until(lambda: stage.ready(client), lambda ready: ready < models)
     await stage.until_ready(client, models)
 
 

@@ -183,7 +183,7 @@ async def until_loaded(client: Client, models: int) -> None:
 async def until_ready(client: Client, models: int) -> None:
     """Wait until that many TrainedModels are Ready."""
     pause = POLL_SECONDS + models / 5000  # a list of thousands costs the API server something
-    await until(lambda: _ready(client), lambda ready: ready == models, pause=pause)
+    await until(lambda: ready(client), lambda ready: ready == models, pause=pause)
 
 
 async def until(
@@ -205,7 +205,8 @@ async def loaded(client: Client) -> int:
     return sum(map(int, counts))
 
 
-async def _ready(client: Client) -> int:
+async def ready(client: Client) -> int:
+    """Count the models that are Ready."""
     return sum(map(is_ready, await client.list(kinds.TRAINED_MODEL, NAMESPACE)))
 
 

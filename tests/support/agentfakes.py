@@ -141,6 +141,7 @@ class Bench:
             fetcher=self.fetcher,
             board=self.board,
             turns=asyncio.Semaphore(32),
+            newcomers=asyncio.Semaphore(32),
             lanes=lanes or Lanes(4, 3600),
             server_up=server_up,
             draw=lambda: 0.0,

@@ -27,6 +27,7 @@ from shoal.storage.sessions import Sessions
 
 _LOG = logging.getLogger(__name__)
 _TURNS = 32
+_NEWCOMERS = 128  # that wait for their first download; a thousand would take 4 MiB
 
 
 async def run(settings: AgentSettings) -> None:
@@ -72,6 +73,7 @@ def _syncs(
         fetcher=fetcher,
         board=board,
         turns=asyncio.Semaphore(_TURNS),
+        newcomers=asyncio.Semaphore(_NEWCOMERS),
         lanes=Lanes(settings.load_concurrency, settings.load_patience_seconds),
         server_up=asyncio.Event(),
         draw=random.random,

@@ -53,6 +53,7 @@ class Tools:
     fetcher: Fetcher
     board: Board
     turns: asyncio.Semaphore  # bounds the looks under way; nobody holds one who waits for others
+    newcomers: asyncio.Semaphore  # bounds those that nothing can go wrong with while they wait
     lanes: Lanes
     server_up: asyncio.Event
     draw: Callable[[], float]
@@ -161,7 +162,7 @@ class Worker:
             self._row.show(wanted, State.LOADED, Reason.LOADED)
             return True
         tree = await self._tree(step, wanted, held)
-        if step is Step.FETCH:
+        if step is Step.FETCH and held.record:
             held = await self._look()  # it may have taken hours
         await self._load(wanted, held, tree)
         return False
@@ -193,7 +194,11 @@ class Worker:
         if step is Step.LOAD and held.record and held.record.loaded:
             return held.record.loaded.tree
         try:
-            return await self._fetch(wanted)
+            if held.record and held.record.loaded:
+                return await self._fetch(wanted, _SOON_SECONDS)
+            async with self._tools.newcomers:
+                self._check_order(wanted)
+                return await self._fetch(wanted)
         except FetchError as error:
             tree = plans.fallback(wanted, held)
             if error.kind is not Kind.TRANSIENT or not tree:
@@ -203,8 +208,8 @@ class Worker:
             _LOG.warning("using the bytes held of model %s: %s", self.name, error.message)
             return tree
 
-    async def _fetch(self, wanted: Model) -> str:
-        """Fetch, unless another version comes to be wanted meanwhile."""
+    async def _fetch(self, wanted: Model, patience: float | None = None) -> str:
+        """Fetch what is wanted; where that takes more than `patience`, see the old one served."""
 
         def on_start() -> None:
             self._row.show(self.wanted, State.DOWNLOADING, Reason.DOWNLOADING)
@@ -220,7 +225,7 @@ class Worker:
             self._tools.fetcher.fetch(wanted, on_start, pin, again=is_again)
         )
         try:
-            await self._attend(fetch, wanted)
+            await self._attend(fetch, wanted, patience)
             return fetch.result()
         finally:
             if not fetch.done():
@@ -228,13 +233,9 @@ class Worker:
                 with contextlib.suppress(asyncio.CancelledError, FetchError):
                     await fetch
 
-    async def _attend(self, fetch: asyncio.Future[str], wanted: Model) -> None:
-        """Wait for a download; the old version is served all the while.
-
-        Raises:
-            _SupersededError: another version is wanted by now, or other credentials are.
-        """
-        seconds = _SOON_SECONDS
+    async def _attend(
+        self, fetch: asyncio.Future[str], wanted: Model, seconds: float | None
+    ) -> None:
         while not fetch.done():
             wake = asyncio.ensure_future(self._wake.wait())
             waits: set[asyncio.Future[Any]] = {fetch, wake}
@@ -242,10 +243,10 @@ class Worker:
             wake.cancel()
             if not fetch.done():
                 self._wake.clear()
-                self._check_wish(wanted)
-                self._check_secret(wanted)
-                await self._keep_old(wanted)
-                seconds = _LATER_SECONDS
+                self._check_order(wanted)
+                if seconds is not None:
+                    await self._keep_old(wanted)
+                    seconds = _LATER_SECONDS
 
     def _check_wish(self, wanted: Model) -> None:
         if not self._is_wish(wanted):
@@ -257,7 +258,8 @@ class Worker:
             return self.wanted is model
         return self.wanted.digest == model.digest
 
-    def _check_secret(self, wanted: Model) -> None:
+    def _check_order(self, wanted: Model) -> None:
+        self._check_wish(wanted)
         if self.wanted and self.wanted.storage_secret != wanted.storage_secret:
             raise _SupersededError
 
