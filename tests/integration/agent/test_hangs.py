@@ -9,18 +9,9 @@ from typing import Any
 import joblib
 
 from shoal.modelstates import State
+from support.artefacts import Hang
 
 RigFixture = Any  # conftest's Rig; a conftest cannot be imported by name
-
-
-class Hang:
-    """Its joblib file sleeps when it is read: a joblib file is a program."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return time.sleep, (self.seconds,)
 
 
 def hanging(seconds: float) -> bytes:
