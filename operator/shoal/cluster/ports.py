@@ -1,6 +1,7 @@
 """What the flow asks of the cluster: Protocols, so that tests can answer with fakes."""
 
 from collections.abc import AsyncGenerator, Collection, Mapping
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from shoal.cluster.kinds import Kind
@@ -36,6 +37,12 @@ class ApiError(Exception):
     def is_final(self) -> bool:
         """Whether it is the object that is refused (invalid, malformed, or against a policy)."""
         return self.status in (400, 422)
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it says nothing of the object: the API server is busy, or not there."""
+        is_broken = self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return is_broken or self.status == HTTPStatus.TOO_MANY_REQUESTS
 
     @property
     def is_absence(self) -> bool:

@@ -36,6 +36,8 @@ def room(limit: Decimal | None, pods: Iterable[Mapping[str, Any]]) -> Decimal | 
     """
     found = []
     for pod in pods:
+        if pod.get("status", {}).get("phase") != "Running":
+            continue  # nothing is loaded there
         for container in pod["spec"]["containers"]:
             resources = container.get("resources") or {}
             if container["name"] == names.PREDICTOR_CONTAINER:

@@ -22,6 +22,7 @@ _LONGEST_WINDOW_SECONDS: Final = 1.0
 _BACKOFF_SECONDS: Final = 0.5
 _LONGEST_BACKOFF_SECONDS: Final = 60.0
 _PATIENCE_SECONDS: Final = 1.0
+_SOON_SECONDS: Final = 10.0  # what is to be looked at later than that does not wait
 
 Pass = Callable[[Key], Awaitable[float | None]]
 """Reconciles a key; returns after how many seconds to look again, None for never."""
@@ -47,6 +48,11 @@ class _Entry:
     failures: int = 0
     not_before: float = 0.0  # after a failure: whatever happens meanwhile
 
+    def waits_until(self, soon: float) -> bool:
+        """Tell whether there is something to do until `soon`, or something that failed."""
+        is_later = self.timer is not None and self.timer.when() > soon and not self.failures
+        return self.is_running or not is_later
+
 
 class Queue:
     """Keys that wait for a pass, and the workers that make it."""
@@ -67,7 +73,7 @@ class Queue:
         if entry.timer:
             entry.timer.cancel()
         entry.timer = self._loop.call_at(due, self._fire, key, entry)
-        metrics.QUEUED.set(len(self._entries))
+        self._count()
 
     def oldest_seconds(self) -> float:
         """Return for how long the most overdue key has waited for a worker."""
@@ -122,7 +128,12 @@ class Queue:
             self.add(key, again)
         if entry.timer is None and not entry.failures:
             self._entries.pop(key)
-        metrics.QUEUED.set(len(self._entries))
+        self._count()
+
+    def _count(self) -> None:
+        soon = self._loop.time() + _SOON_SECONDS
+        waiting = sum(entry.waits_until(soon) for entry in self._entries.values())
+        metrics.QUEUED.set(waiting)
 
     def _fire(self, key: Key, entry: _Entry) -> None:
         entry.timer, entry.waiting_since = None, self._loop.time()

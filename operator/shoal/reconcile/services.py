@@ -75,7 +75,9 @@ class Reconciler:
         if observations.unheard(seen.pods, self._agents):
             report = Report()  # the follower wakes this key as soon as it knows
         else:
-            judge = partial(verdicts.judge, seen, plan, replicas, fault, self._clock())
+            is_passing = refusal is not None and refusal.is_passing
+            judging = partial(verdicts.judge, seen, plan, replicas, fault, self._clock())
+            judge = partial(judging, is_passing=is_passing)
             verdict = await _decided(seen, judge)
             report = await self._reporter.write(seen, verdict)
         if report.told:

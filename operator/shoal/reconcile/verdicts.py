@@ -40,8 +40,13 @@ def judge(
     replicas: Sequence[Replica],
     fault: ReconcileError | None,
     now: datetime,
+    *,
+    is_passing: bool = False,
 ) -> Verdict:
-    """Judge one service; `fault` is what kept the children from being as planned."""
+    """Judge one service; `fault` is what kept the children from being as planned.
+
+    One that passes by itself says nothing of models: thousands would be written of, twice.
+    """
     told = {body["metadata"]["name"]: _ending(body, now) for body in seen.ending}
     bodies = {body["metadata"]["name"]: body for body in seen.models}
     uid = seen.service["metadata"]["uid"] if seen.service else ""
@@ -56,12 +61,13 @@ def judge(
         return Verdict(_unreadable(seen.service, plan.fault, now), told | waiting)
     facts = _facts(seen, plan, fault)
     old = seen.service.get("status") or {}
-    status = services.compute(plan.service, facts, old=old, now=now)
-    parent = replace(_parent(plan, replicas, ready=services.may_serve(status)), uid=uid)
+    lasting = replace(facts, error=None) if is_passing else facts
+    is_ready = services.may_serve(services.compute(plan.service, lasting, old=old, now=now))
+    parent = replace(_parent(plan, replicas, ready=is_ready), uid=uid)
     models = {m.metadata.name: _model(m, (plan, parent), bodies, now) for m in plan.models}
     if plan.is_host:
-        counted = replace(facts, models=(len(models), sum(map(_is_loaded, models.values()))))
-        status = services.compute(plan.service, counted, old=old, now=now)
+        facts = replace(facts, models=(len(models), sum(map(_is_loaded, models.values()))))
+    status = services.compute(plan.service, facts, old=old, now=now)
     return Verdict(status, told | models)
 
 

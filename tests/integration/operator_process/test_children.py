@@ -85,6 +85,7 @@ async def test_an_edit_by_hand_is_undone(world: World, kind: str, name: str, edi
         return True
 
     await until(undone)
+    await world.ready("TrainedModel", "one")
 
 
 @pytest.mark.weakness("C27")

@@ -84,9 +84,12 @@ def test_a_raised_limit_is_there_when_every_pod_has_it(
         resources = {"limits": {"memory": limit}} if limit else {}
         agent = {"name": "agent", "resources": {"limits": {"memory": "1Mi"}}}
         box = {"name": "kserve-container", "resources": resources}
-        pods.append({"spec": {"containers": [agent, box]}})
+        pods.append({"spec": {"containers": [agent, box]}, "status": {"phase": "Running"}})
     assert admission.room(Decimal(2 * GI), pods) == room
     assert admission.room(None, pods) is None
+    for pod in pods:
+        pod["status"]["phase"] = "Pending"
+    assert admission.room(Decimal(2 * GI), pods) is None, "nothing is loaded there"
 
 
 @pytest.mark.parametrize(

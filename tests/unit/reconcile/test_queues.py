@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from prometheus_client import REGISTRY
 
 from shoal.cluster.ports import ApiError
 from shoal.cluster.store import Key
@@ -188,3 +189,13 @@ async def test_a_failed_key_keeps_to_what_it_was_asked_to_wait() -> None:
         queue.add(A)
         await passes.until(2)
     assert times[1] - times[0] >= 0.6
+
+
+async def test_what_is_to_be_looked_at_much_later_does_not_wait() -> None:
+    queue = Queue(lambda: 0.0)
+    queue.add(("ns", "patient"), 30)
+    assert REGISTRY.get_sample_value("shoal_queue_keys") == 0
+    queue.add(("ns", "soon"), 5)
+    assert REGISTRY.get_sample_value("shoal_queue_keys") == 1
+    queue.add(("ns", "patient"))
+    assert REGISTRY.get_sample_value("shoal_queue_keys") == 2

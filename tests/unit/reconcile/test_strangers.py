@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from shoal.cluster import kinds
+from shoal.cluster.ports import ApiError
 from support import builders
 from support.fakes import FakeAgents, FakeCluster
 from support.passes import World, until_loaded
@@ -52,3 +53,23 @@ async def test_a_copy_of_the_deployment_says_nothing_of_the_service(
     world.cluster.put(body)
     await world.run()
     assert world.service()[0] == "False"
+
+
+@pytest.mark.parametrize(
+    ("status", "models"),
+    [
+        pytest.param(403, ("False", "InferenceServiceNotReady"), id="by-quota"),
+        pytest.param(429, ("True", ""), id="busy"),
+        pytest.param(503, ("True", ""), id="not-there"),
+    ],
+)
+async def test_an_api_server_that_is_busy_says_nothing_of_models(
+    world: World, status: int, models: tuple[str, str]
+) -> None:
+    world.cluster.put(builders.trained_model("another"))
+    world.cluster.refuse["apply", "ConfigMap"] = ApiError(status, "Refused", "not now")
+    for _ in range(2):
+        with pytest.raises(ApiError):
+            await world.run()
+        assert world.service("PredictorReady") == ("False", "ReconcileFailed")
+        assert world.model() == models
