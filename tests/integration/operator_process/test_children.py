@@ -118,6 +118,11 @@ async def test_a_deployment_of_somebody_else_is_left_alone(world: World) -> None
     assert left["spec"] == theirs["spec"]
     assert len(await world.api.told("NotOwned")) == 1
     await world.api.delete("Deployment", "mms-predictor")
+
+    async def ours() -> bool:
+        return ("Deployment", "mms-predictor") in await world.children()
+
+    await until(ours, seconds=40)  # nothing told that the name was free
     await world.run_pods(host=False)
     await world.ready("InferenceService", "mms")
 
