@@ -1,4 +1,4 @@
-"""A thousand models at once on one pod: until all are loaded, again after a restart, and gone.
+"""A thousand models at once on one pod: until all are loaded, Ready again after a restart, and gone.
 
 A thousand TrainedModels (`--models`) for one warm server are created side by side; the clock
 starts with the first request and stops when the InferenceService reports all of them loaded.
@@ -45,7 +45,7 @@ async def measure(names: list[str]) -> list[Row]:
     many = f"{len(names):,} models"
     return [
         Row(f"{many} created at once on one pod: all loaded", loaded, "s", 15),
-        Row(f"pod with {many} deleted: all loaded again on the next", again, "s"),
+        Row(f"pod with {many} deleted: all Ready again on the next", again, "s"),
         Row(f"service with {many} deleted: all gone", gone, "s", 15),
         Row(f"operator with {many}, resident", stage.mebibytes(operator), "MiB", 150),
         Row(f"agent with {many}, resident", stage.mebibytes(agent), "MiB", 60),

@@ -159,7 +159,7 @@ class Worker:
         if step is Step.KEEP:
             self._row.attempt = 0
             self._tools.store.unpin(self.name)
-            self._row.show(wanted, State.LOADED, Reason.LOADED)
+            self._row.show(self.wanted, State.LOADED, Reason.LOADED)
             return True
         tree = await self._tree(step, wanted, held)
         if step is Step.FETCH and held.record:
