@@ -1,4 +1,4 @@
-"""A thousand models at once on one pod: until all are loaded, Ready again after a restart, and gone.
+"""A thousand models at once on one pod: all loaded, Ready again after a restart, and gone.
 
 A thousand TrainedModels (`--models`) for one warm server are created side by side; the clock
 starts with the first request and stops when the InferenceService reports all of them loaded.
