@@ -18,7 +18,6 @@ Json = Any  # a JSON value; recursive types of JSON gain nothing here
 _QUANTITIES: Final = frozenset({"limits", "requests", "capacity", "hard"})
 _QUANTITY: Final = frozenset({"sizeLimit", "divisor", "averageValue", "memory"})
 _IDENTITY: Final = ("name", "mountPath", "containerPort", "port", "uid", "type", "key", "ip")
-
 _WHOLE: Final = frozenset({"subjects"})  # whoever is added to them may do what ours may
 
 

@@ -159,26 +159,26 @@ def _is_loaded(judged: TrainedModelStatus) -> bool:
 
 def _broken(body: Body, error: StalledError, parent: str, now: datetime) -> TrainedModelStatus:
     """Make the status of a TrainedModel that cannot be read; it goes with its service too."""
-    old = body.get("status") or {}
     whose = trainedmodels.whose(body["spec"]["inferenceService"], owner_uid(body) or parent)
-    return TrainedModelStatus({**_refused(body, old, error, now), **whose}, settled=True)
+    return TrainedModelStatus({**_refused(body, error, now), **whose}, settled=True)
 
 
 def _ending(body: Body, now: datetime) -> TrainedModelStatus:
     """Make the status of a TrainedModel that is being deleted: its servers unload it."""
     message = "The model is being deleted; no server is told to load it."
     error = StalledError(reasons.Reason.NOT_ADMITTED, message)
-    return TrainedModelStatus(_refused(body, body.get("status") or {}, error, now), settled=True)
+    return TrainedModelStatus(_refused(body, error, now), settled=True)
 
 
 def _unreadable(body: Body, error: ReconcileError | None, now: datetime) -> Status | None:
     """Make the status of an InferenceService that cannot be read; what was known stays."""
     old = body.get("status") or {}
-    return None if error is None else {**old, **_refused(body, old, error, now)}
+    return None if error is None else {**old, **_refused(body, error, now)}
 
 
-def _refused(body: Body, old: Mapping[str, Any], error: ReconcileError, now: datetime) -> Status:
+def _refused(body: Body, error: ReconcileError, now: datetime) -> Status:
     generation = body["metadata"]["generation"]
+    before = (body.get("status") or {}).get("conditions") or ()
     ready = Condition(reasons.Condition.READY, FALSE, error.reason, error.message)
-    rows = conditions.merge(old.get("conditions") or (), [ready], generation=generation, now=now)
+    rows = conditions.merge(before, [ready], generation=generation, now=now)
     return {"observedGeneration": generation, "conditions": rows}
